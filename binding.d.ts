@@ -4,9 +4,9 @@
 /** The native side of a manager. It belongs to the thread that opened it. */
 export declare class Core {
   /**
-   * Returns the shared memory of this manager, or the chunk of the memory of derived managers
-   * with this number. Each manager has 24 bytes: the version is `Int32Array[0]` of them, and hits
-   * and joins are `Float64Array[1]` and `Float64Array[2]`.
+   * Returns the shared memory of this manager, or the chunk with this number of the memory of
+   * derived managers. Each manager has 24 bytes: as an `Int32Array`, they contain the version at
+   * index 0; as a `Float64Array`, they contain the hits and joins at indices 1 and 2.
    */
   memory(chunk?: number | undefined | null): ArrayBuffer
   /** Derives a manager. Returns `null` if this manager is closed. */
@@ -15,11 +15,14 @@ export declare class Core {
   release(manager: number): void
   /**
    * Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
-   * manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
-   * waited for an earlier flight. `trace_parent` is the trace context of the call.
+   * manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says whether a forced call
+   * has waited for an earlier flight. `trace_parent` is the trace context of the call.
    */
   ask(manager: number, minimum: number, forced: boolean, hasWaited: boolean, traceParent?: string | undefined | null): TokenData | number | FailureData | EarlierFlight
-  /** Sets whether the addon reports the details of acquisitions at their ends, and their starts. */
+  /**
+   * Sets whether the addon reports the details of acquisitions when they end, and whether it
+   * reports their starts.
+   */
   observe(ends: boolean, starts: boolean): void
   /** Returns the events since the last call. */
   drain(): Array<EventData>
@@ -58,12 +61,15 @@ export declare class Core {
   snapshot(manager: number): SnapshotData | null
   /**
    * Closes the manager and its derived managers for callers, and revokes their tokens. Returns
-   * whether there is a token to revoke; `RevocationEnded` then follows.
+   * whether there is a token to revoke. If so, the event `RevocationEnded` follows.
    */
   revoke(): boolean
   /** Returns the failure for callers of a closed manager. */
   closed(): FailureData
-  /** Closes the manager and drops secrets. Returns the failure for the callers that still wait. */
+  /**
+   * Closes the manager and drops its secrets. Returns the failure for the callers that still
+   * wait.
+   */
   close(): FailureData
 }
 
@@ -85,7 +91,10 @@ export interface AcquisitionData {
   hasRecovered: boolean
 }
 
-/** Checks a resource that code names after the manager was created, and returns its faults. */
+/**
+ * Checks a resource that the user's code names after it has created the manager. Returns the
+ * faults of the resource.
+ */
 export declare function checkResource(resource: unknown): FailureData | Unreadable | null
 
 /** A cool-down that started. */
@@ -148,7 +157,7 @@ export interface Environment {
 
 /** An event that JavaScript has to handle. */
 export type EventData =
-  | { type: 'FlightStarted'; /** The id of the manager; 0 for the one that is not derived. */
+  | { type: 'FlightStarted'; /** The id of the manager; 0 for the manager that is not derived. */
     manager: number; /** The flight. */
     flight: number; /** `miss`, `refresh`, `forced` or `rejected`. */
     cause: string; /** The form field `grant_type`. */
@@ -322,7 +331,7 @@ export interface SnapshotData {
   counters: CounterData
   /** The durations of acquisitions, in ms. */
   acquisitionLatencyMs: Latencies
-  /** The sums of the derived managers, if there was one. */
+  /** The sums of the derived managers, if the manager has had any. */
   derived?: DerivedSumsData
 }
 
@@ -330,7 +339,7 @@ export interface SnapshotData {
 export type StoreOutcome =
   | { type: 'Done'; /** The value of the entry, if the call reads one that exists. */
   value?: string }
-  | { type: 'Failed'; /** The code of the error, or what is wrong with the result. */
+  | { type: 'Failed'; /** The code of the error, or the fault of the result. */
   detail?: string }
 
 /** A token with its metadata. */

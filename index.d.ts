@@ -38,8 +38,8 @@ export type ClientAuthentication =
   | 'client_assertion_file';
 
 /**
- * The algorithm that signs an assertion (RFC 7518 §3, RFC 8037 §3.1). `HS256`, `HS384` and `HS512`
- * are for `client_secret_jwt`; the others are for `private_key_jwt`.
+ * The algorithm with which the manager signs an assertion (RFC 7518 §3, RFC 8037 §3.1). `HS256`,
+ * `HS384` and `HS512` are for `client_secret_jwt`; the others are for `private_key_jwt`.
  *
  * @example
  * ```ts
@@ -83,7 +83,9 @@ export type SigningAlgorithm =
  * ```
  */
 export interface PrivateJsonWebKey {
-  /** `RSA` of 2048 to 4096 bits, `EC` on P-256 or P-384, or `OKP` with Ed25519. */
+  /**
+   * `RSA` for 2048 to 4096 bits (a multiple of 512), `EC` for P-256 or P-384, `OKP` for Ed25519.
+   */
   kty: 'RSA' | 'EC' | 'OKP';
   /** The `kid` header of assertions, unless the option `keyId` is set. */
   kid?: string | undefined;
@@ -98,9 +100,9 @@ export interface PrivateJsonWebKey {
  * Receives log lines. Backstage's `LoggerService` and `console` both fit. The manager ignores
  * errors that a logger throws.
  *
- * The manager logs each acquisition of a token with `debug`, the first of several consecutive
- * failures with `warn`, and the recovery with `info`. It logs each warning about the configuration
- * once. No line contains a secret, a token or an assertion. The manager itself never calls `error`.
+ * The manager logs each acquired token with `debug`, the first of consecutive failures with `warn`,
+ * and the recovery with `info`. The manager logs each warning about the configuration once. No line
+ * contains a secret, a token or an assertion. The manager itself never calls `error`.
  *
  * @example
  * ```ts
@@ -127,11 +129,12 @@ export interface KeycloakTokenManagerLogger {
  * A store for {@link KeycloakTokenManagerOptions.store} in which the replicas of a program share
  * tokens, such as a Redis, Valkey or Memcached client behind three functions.
  *
- * Keys have fewer than 64 characters and consist, as values do, of letters, digits, `-` and `_`.
- * The manager encrypts the values, and each value contains its own expiry time, so the store needs
- * no access control of its own and may keep a value for longer. The manager waits for each call for
- * 250 ms at most, and no call to the manager fails because of the store. After a failure, the
- * manager only sends the store one probe every five seconds, until a probe succeeds.
+ * A key has fewer than 64 characters. Keys and values consist of letters, digits, `-` and `_`. The
+ * manager encrypts the values, so the store needs no access control of its own. Each value contains
+ * its expiry time, so the store may keep a value for longer than `ttlMs`. The manager waits at most
+ * 250 ms for each call, and no call to the manager fails because of the store. After a call that
+ * takes longer, or after two consecutive errors, the manager only sends the store one probe every
+ * five seconds, until a probe succeeds.
  *
  * @example
  * ```ts
@@ -161,29 +164,30 @@ export interface TokenStore {
   /**
    * Stores a value.
    *
-   * @param ttlMs the time after which the store may delete the value, in ms: an integer of at least
-   * 1,000
+   * @param ttlMs The time after which the store may delete the value, in ms, an integer ≥ 1,000.
    */
   set(key: string, value: string, ttlMs: number): Promise<unknown>;
   /** Deletes a value. */
   delete(key: string): Promise<unknown>;
   /**
-   * Replaces the client of the store, which may no longer work. The manager calls this method after
-   * every second failed probe.
+   * Replaces the store's client, because the present client may no longer work. The manager calls
+   * this method after every second failed probe.
    */
   remake?(): void | Promise<void>;
 }
 
 /**
- * A function for {@link KeycloakTokenManagerOptions.tokenFetch} that sends token and discovery
- * requests: the global `fetch`, undici's `fetch` with a dispatcher, node-fetch, or a test double.
+ * A function for {@link KeycloakTokenManagerOptions.tokenFetch} that sends token, discovery and
+ * revocation requests: the global `fetch`, undici's `fetch` with a dispatcher, node-fetch, or a
+ * test double.
  *
  * The manager passes the URL as a string, and an `init` with `method`, `headers`, `body`,
  * `redirect: 'manual'` and `signal`. The manager aborts the signal when the deadline passes or you
  * close the manager. The function must not follow redirects: if `redirected` of the response is
- * true or `url` differs, the acquisition fails with `ERR_KEYCLOAK_PROTOCOL`. If the function fails,
- * the acquisition fails with `ERR_KEYCLOAK_TLS` if the `code` of the error or of a `cause` concerns
- * certificates or TLS, and with the retryable `ERR_KEYCLOAK_NETWORK` otherwise.
+ * true, or its `url` is not the requested URL, the acquisition fails with `ERR_KEYCLOAK_PROTOCOL`.
+ * If the function fails and the `code` of the error or of a `cause` concerns certificates or TLS,
+ * the acquisition fails with `ERR_KEYCLOAK_TLS`. After any other error, the acquisition fails with
+ * the retryable `ERR_KEYCLOAK_NETWORK`.
  *
  * @example
  * ```ts
@@ -206,7 +210,8 @@ export interface TokenStore {
 export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFetchResponse>;
 
 /**
- * The second argument of a {@link TokenFetch}. It is assignable to the `RequestInit` of `fetch`.
+ * The second argument of a {@link TokenFetch}. The type is assignable to the `RequestInit` of
+ * `fetch`.
  *
  * @example
  * ```ts
@@ -219,11 +224,11 @@ export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFet
  * ```
  */
 export interface TokenFetchInit {
-  /** `POST` for a token, `GET` for a discovery document. */
+  /** `POST` for a token or a revocation, `GET` for a discovery document. */
   method: string;
   /** The headers, with names in lower case. The values may be secrets. */
   headers: Record<string, string>;
-  /** The form of a token request, which may contain a secret. */
+  /** The form of a token request or a revocation, which may contain a secret. */
   body?: string;
   /** Always `manual`. */
   redirect: 'manual';
@@ -232,8 +237,8 @@ export interface TokenFetchInit {
 }
 
 /**
- * The part of a `Response` that a {@link TokenFetch} must return. The manager reads the body
- * from `body` if that is a web stream or a Node stream, and otherwise with `arrayBuffer` or `text`.
+ * The part of a `Response` that a {@link TokenFetch} must return. The manager reads the body from
+ * `body` if `body` is a web stream or a Node stream, and otherwise with `arrayBuffer` or `text`.
  *
  * @example
  * ```ts
@@ -246,7 +251,7 @@ export interface TokenFetchInit {
  * ```
  */
 export interface TokenFetchResponse {
-  /** The HTTP status. */
+  /** The HTTP status, an integer from 100 to 599. */
   readonly status: number;
   /** The response headers. */
   readonly headers?: { get(name: string): string | null | undefined } | undefined;
@@ -294,15 +299,16 @@ export interface ResourceOptions {
   /**
    * Header that names the user on whose behalf you make a call. Default: `X-Backstage-User`. Set
    * the user of a call with {@link AuthenticatedRequestInit.backstageUser}. The manager refuses
-   * `Authorization` and headers that frame a request.
+   * headers that carry credentials, such as `Authorization`, and headers that control how a server
+   * reads the request.
    */
   userHeader?: string | undefined;
   /**
-   * Function that sends the requests instead of the global `fetch`, such as undici's `fetch` with a
-   * dispatcher, or a test double. Default: the global `fetch`, which the manager looks up at each
-   * call. The function receives a string, or the caller's own `Request`. The manager passes
-   * `redirect: 'manual'`, so the function must return redirects with their status and `Location`,
-   * as Node's `fetch` does.
+   * Function that sends the requests to the API instead of the global `fetch`, such as undici's
+   * `fetch` with a dispatcher, or a test double. Default: the global `fetch`, which the manager
+   * looks up at each call. The function receives a string, or the caller's own `Request`. The
+   * manager passes `redirect: 'manual'`, so the function must return redirects with their status
+   * and `Location`, as Node's `fetch` does.
    */
   fetch?: ((input: string | Request, init?: RequestInit) => Promise<Response>) | undefined;
 }
@@ -361,8 +367,8 @@ export interface ExchangeRequest {
   scope?: string | readonly string[] | undefined;
   /**
    * Audiences to request (RFC 8693 §2.1), each of 1 to 4,000 characters. In a token exchange, each
-   * is the id of a Keycloak client. Keycloak ignores this member for the client's own token; the
-   * manager then logs one warning.
+   * audience is the id of a Keycloak client. Keycloak ignores this member for the client's own
+   * token; the manager then logs one warning.
    */
   audience?: string | readonly string[] | undefined;
   /** Resources to request (RFC 8707), each of 1 to 4,000 characters. */
@@ -370,8 +376,8 @@ export interface ExchangeRequest {
   /** Additional form fields, which replace the additional form fields of the manager. */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * The API of `fetch`, in the form of the option `resource`. The manager refuses plain http except
-   * on loopback.
+   * The API that `fetch` calls, in the form of the option `resource`. The manager refuses plain
+   * http except on loopback.
    */
   resource?: ResourceOptions | undefined;
   /**
@@ -396,11 +402,11 @@ export interface ExchangeRequest {
  */
 export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'> {
   /**
-   * Requests the token with the JWT authorization grant (RFC 7523 §2.1): `assertion` is a signed JWT
-   * of at most 20,000 characters, or a function that returns one or a promise of one. The manager
-   * calls the function before each token request, because Keycloak accepts an assertion once. If the
-   * function fails, calls reject with `ERR_KEYCLOAK_CREDENTIAL`, and the error is the `cause`.
-   * Keycloak supports this grant since release 26.6.
+   * Requests the token with the JWT authorization grant (RFC 7523 §2.1): `assertion` is a signed
+   * JWT of at most 20,000 characters, or a function that returns one or a promise of one. The
+   * manager calls the function before each token request, because Keycloak accepts an assertion
+   * only once. If the function throws, calls reject with `ERR_KEYCLOAK_CREDENTIAL`, and the thrown
+   * error is the `cause`. Keycloak has supported this grant since release 26.6.
    */
   grant?: { type: 'jwt-bearer'; assertion: string | (() => string | Promise<string>) } | undefined;
 }
@@ -417,10 +423,10 @@ export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'
  */
 export interface CloseOptions {
   /**
-   * Whether to revoke the valid tokens of the manager and of its derived managers (RFC 7009) before
-   * the promise resolves. The revocation takes 2 s at most, and the manager logs its outcome.
-   * Default: `false`. APIs that verify tokens offline accept a revoked token until it expires. The
-   * manager does not revoke the tokens that it shares through the option `store`.
+   * Whether the manager revokes its valid tokens, and the valid tokens of its derived managers (RFC
+   * 7009), before the promise resolves. The revocation takes 2 s at most, and the manager logs the
+   * outcome. Default: `false`. APIs that verify tokens offline accept a revoked token until it
+   * expires. The manager does not revoke the tokens that it shares through the option `store`.
    */
   revoke?: boolean | undefined;
 }
@@ -447,12 +453,15 @@ export interface CloseOptions {
 export interface AuthenticatedRequestInit extends RequestInit {
   /**
    * The user for whom you make the call, as an entity ref such as `user:default/jane`: a non-empty
-   * string of printable ASCII without leading or trailing spaces. The call rejects with
+   * string of printable ASCII characters without leading or trailing spaces. The call rejects with
    * `ERR_KEYCLOAK_REQUEST` for any other value. `fetch` sends the user with this call only and
    * replaces a header of the same name.
    */
   backstageUser?: string | undefined;
-  /** The minimum remaining validity of the token, in seconds; see {@link GetTokenOptions}. */
+  /**
+   * The minimum remaining validity of the token, in seconds, a number ≥ 0. Default: 0. See
+   * {@link GetTokenOptions}.
+   */
   minValiditySeconds?: number | undefined;
   /**
    * The access token of the user for whom you make the call. `fetch` sends a token from
@@ -528,15 +537,15 @@ export interface KeycloakTokenManagerOptions {
    */
   clientSecretFile?: string | undefined;
   /**
-   * How the client authenticates to the token endpoint. Default: `client_secret_post`, or the
-   * method that the credential implies.
+   * Method by which the client authenticates to the token endpoint. Default: `client_secret_post`,
+   * or the method that the credential implies.
    */
   clientAuthentication?: ClientAuthentication | undefined;
   /**
    * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. The PEM text may be PKCS #8,
    * PKCS #1 or SEC 1; the JSON Web Key may be a JSON string or an object. The key must be RSA of
-   * 2048 to 4096 bits, EC on P-256 or P-384 (in PKCS #8 or as a JSON Web Key), or Ed25519. The
-   * manager refuses an encrypted key.
+   * 2048 to 4096 bits (a multiple of 512), EC on P-256 or P-384 (in PKCS #8 or as a JSON Web Key),
+   * or Ed25519. The manager refuses an encrypted key.
    */
   privateKey?: string | PrivateJsonWebKey | undefined;
   /**
@@ -586,19 +595,20 @@ export interface KeycloakTokenManagerOptions {
   clientAssertionType?: string | undefined;
   /**
    * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes.
-   * Default: none. At most 4,000 characters in total, because Keycloak ignores a longer scope
-   * without an error. The order does not matter: the manager sorts the scopes.
+   * Default: none. The scopes must have at most 4,000 characters in total, because Keycloak ignores
+   * longer scopes without an error. The manager sends the scopes in this order, and replicas share
+   * a token through `store` only if the order is the same.
    */
   scope?: string | readonly string[] | undefined;
   /**
-   * Audiences to request (form field `audience`, RFC 8693 §2.1). Default: none. Each of 1 to 4,000
-   * characters. Keycloak reads this field in a token exchange only: for the client's own token,
-   * assign a client scope with an audience mapper and request it with `scope`.
+   * Audiences to request (form field `audience`, RFC 8693 §2.1). Default: none. Each audience must
+   * have 1 to 4,000 characters. Keycloak reads this field in a token exchange only: for the
+   * client's own token, assign a client scope with an audience mapper and request it with `scope`.
    */
   audience?: string | readonly string[] | undefined;
   /**
-   * Resources to request (form field `resource`, RFC 8707). Default: none. Each of 1 to 4,000
-   * characters. Keycloak reads this field with an experimental feature only.
+   * Resources to request (form field `resource`, RFC 8707). Default: none. Each resource must have
+   * 1 to 4,000 characters. Keycloak reads this field with an experimental feature only.
    */
   requestedResource?: string | readonly string[] | undefined;
   /**
@@ -609,24 +619,25 @@ export interface KeycloakTokenManagerOptions {
    */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * Additional headers of token and discovery requests, for API gateways. The manager treats the
-   * values as secrets. Default: none. The manager refuses `Authorization`, `Cookie`, `Host`,
-   * `Accept-Encoding`, `Content-*`, `Proxy-*` and headers that control the connection. A value must
-   * be printable ASCII without leading or trailing whitespace. The manager sends the headers to the
-   * configured origin, and to the token endpoint of the discovery document if that endpoint uses
-   * https. Messages may show the values of `Forwarded` and of `X-Forwarded-For`, `-Host`, `-Port`,
-   * `-Prefix`, `-Proto` and `-Server`, because these values are addresses.
+   * Additional headers of token, discovery and revocation requests, for API gateways. The manager
+   * treats the values as secrets. Default: none. The manager refuses `Authorization`, `DPoP`,
+   * `Cookie`, `Host`, `Accept-Encoding`, `Content-*`, `Proxy-*` and headers that control the
+   * connection. A value must consist of printable ASCII characters, without leading or trailing
+   * spaces. The manager sends the headers to the configured origin, and to the token endpoint of
+   * the discovery document if that endpoint uses https. Messages may show the values of `Forwarded`
+   * and of `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`, `-Proto` and `-Server`, because these
+   * values are addresses.
    */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
    * Time before the expiry of a token at which the manager replaces the token. The manager limits
-   * this time to half of the token's lifetime. In seconds, an integer of at least 0. Default: 60.
+   * this time to half of the token's lifetime. A non-negative integer, in seconds. Default: 60.
    */
   tokenExpiryBufferSeconds?: number | undefined;
   /**
-   * Time limit of one acquisition, including all its retries. In milliseconds, an integer of at
-   * least 1. Default: 15000. The limit covers the secret function, DNS, connecting, TLS, and the
-   * headers and body of the response.
+   * Time limit of one acquisition, including all its retries. An integer of at least 1, in
+   * milliseconds. Default: 15000. The limit covers the secret function, DNS, connecting, TLS, and
+   * the headers and body of the response.
    */
   requestTimeoutMs?: number | undefined;
   /**
@@ -653,33 +664,33 @@ export interface KeycloakTokenManagerOptions {
    */
   proxy?: string | false | undefined;
   /**
-   * Function that sends token and discovery requests instead of the native transport; `true` means
-   * the global `fetch`. Default: the native transport. Use this option for proxies, certificates
-   * and instrumentation that only JavaScript supports: the function has its own TLS, connections
-   * and proxies, and nock and msw see its requests. The manager looks up the global `fetch` at each
-   * request. The cache, refresh, retries, errors, redaction, limits and `requestTimeoutMs` stay the
-   * same. The function runs on the thread, and in the `AsyncLocalStorage` context, in which the
-   * manager was created. You cannot combine `tokenFetch` with `proxy`, `ca`, `caFile`,
-   * `skipTlsVerify: true` or a client certificate: configure the function instead. A function that
-   * presents a client certificate needs `clientAuthentication: 'tls_client_auth'` and no
-   * credential. Some guarantees do not hold with `tokenFetch`: a refresh waits while the event loop
-   * is blocked, an open request keeps the process alive, and secrets are on the JavaScript heap.
-   * The function, not the manager, limits the time to connect, closes idle connections and replaces
-   * lost connections. A compressed response causes no error.
+   * Function that sends token, discovery and revocation requests instead of the native transport;
+   * `true` means the global `fetch`. Default: the native transport. Use this option for proxies,
+   * certificates and instrumentation that only JavaScript supports: the function has its own TLS,
+   * connections and proxies, and nock and msw see its requests. The manager looks up the global
+   * `fetch` at each request. The cache, refresh, retries, errors, redaction, limits and
+   * `requestTimeoutMs` stay the same. The function runs on the thread, and in the
+   * `AsyncLocalStorage` context, in which you created the manager. You cannot combine `tokenFetch`
+   * with `proxy`, `ca`, `caFile`, `skipTlsVerify: true` or a client certificate: configure the
+   * function instead. A function that presents a client certificate needs `clientAuthentication:
+   * 'tls_client_auth'` and no credential. Some guarantees do not hold with `tokenFetch`: a refresh
+   * waits while the event loop is blocked, an open request keeps the process alive, and secrets are
+   * on the JavaScript heap. The function, not the manager, limits the time to connect, closes idle
+   * connections and replaces lost connections. A compressed response causes no error.
    */
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
   /**
-   * Maximum number of tokens of users (`onBehalfOf`) that the manager keeps. It drops the least
-   * recently used token first. In tokens, an integer of at least 1. Default: 10000.
+   * Maximum number of tokens of users (`onBehalfOf`) that the manager keeps. The manager drops the
+   * least recently used token first. An integer of at least 1, in tokens. Default: 10000.
    */
   maxUserTokens?: number | undefined;
   /**
    * Whether the server binds tokens to a key, so that a stolen token is useless (DPoP, RFC 9449).
    * Default: false. The manager sends a proof of the key with every token request, and `fetch`
-   * sends one with every request to the API. The API must accept the scheme `DPoP`. Keycloak
-   * supports DPoP by default since 26.4.
+   * sends one with every request to the API. The API must accept the scheme `DPoP`. Keycloak has
+   * supported DPoP by default since 26.4.
    */
   dpop?: boolean | undefined;
   /**
@@ -691,11 +702,12 @@ export interface KeycloakTokenManagerOptions {
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Store in which replicas share encrypted tokens, so that one replica logs in for all. Default:
-   * none. The manager reads the store before it asks the server, and writes the tokens that the
-   * server grants. No call fails if the store fails or does not answer within 250 ms. The manager
-   * never writes a token that is bound to a generated DPoP key. The manager calls the methods on
-   * the thread, and in the `AsyncLocalStorage` context, in which you created it.
+   * Store in which replicas share encrypted tokens, so that one replica requests a token for all of
+   * them. Default: none. The manager reads the store before it sends a token request, and writes
+   * the tokens that the server grants. No call fails because the store fails or does not answer
+   * within 250 ms. The manager never stores a token that is bound to a generated DPoP key. The
+   * manager calls the methods on the thread, and in the `AsyncLocalStorage` context, in which you
+   * created the manager.
    */
   store?: TokenStore | undefined;
   /**
@@ -707,7 +719,7 @@ export interface KeycloakTokenManagerOptions {
   storeKey?: string | undefined;
   /**
    * Whether `store` may also hold the tokens of users (`onBehalfOf`) and of assertions (`grant`).
-   * Default: false. The manager never writes a token for which a function provides the assertion.
+   * Default: false. The manager never stores a token for which a function provides the assertion.
    */
   storeUserTokens?: boolean | undefined;
   /**
@@ -741,26 +753,30 @@ export interface KeycloakTokenManagerOptions {
  */
 export interface GetTokenOptions {
   /**
-   * The minimum remaining validity of the token, in seconds, a number ≥ 0. If the cached token is
-   * not valid for that long, the manager requests a new one. If the server grants no token that is
-   * valid for that long, the call returns the longest-lived token, and the manager logs one
-   * warning.
+   * The minimum remaining validity of the token, in seconds, a number ≥ 0. Default: 0. If the
+   * cached token is not valid for that long, the manager requests a new one. If the server grants
+   * no token that is valid for that long, the call returns the longest-lived token, and the manager
+   * logs one warning.
    */
   minValiditySeconds?: number | undefined;
-  /** Aborts the wait of this caller only. The token request goes on for the other callers. */
+  /**
+   * Ends the wait of this caller only: the call rejects with the reason of the signal, and the
+   * token request continues.
+   */
   signal?: AbortSignal | undefined;
   /**
-   * Whether the manager requests a new token even if a valid token is cached. The manager sends the
-   * request after the call: if an earlier request is still in progress, the call first waits until
-   * that request ends. If the new request fails, the call rejects and the cached token stays.
+   * Whether the manager requests a new token even if a valid token is cached. Default: `false`. The
+   * manager sends the request after the call: if an earlier request is still in progress, the call
+   * first waits until that request has ended. If the new request fails, the call rejects and the
+   * cached token stays.
    */
   forceRefresh?: boolean | undefined;
 }
 
 /**
- * A token with its metadata, as {@link KeycloakTokenManager.getAccessToken} returns it. Its string
- * form is the token, because some clients put the result of `getAccessToken` into a header as it
- * is.
+ * A token with its metadata, as {@link KeycloakTokenManager.getAccessToken} returns it. The string
+ * form of the object is the token, because some clients put the result of `getAccessToken` directly
+ * into a header.
  *
  * @example
  * ```ts
@@ -812,8 +828,9 @@ export interface AccessToken {
 export interface RequestHeadersOptions {
   /**
    * URL of the request, with the scheme `http`, `https`, `ws` or `wss`. With the option `resource`,
-   * a relative URL resolves against `resource.baseUrl`, and another origin is refused; `ws` counts
-   * as `http`, and `wss` as `https`. Required with the option `dpop`.
+   * a relative URL resolves against `resource.baseUrl`, and the call rejects with
+   * `ERR_KEYCLOAK_REQUEST` for another origin; `ws` counts as `http`, and `wss` as `https`.
+   * Required with the option `dpop`.
    */
   url?: string | URL | undefined;
   /**
@@ -849,8 +866,8 @@ export interface DpopProofOptions {
   /** HTTP method of the request. */
   method: string;
   /**
-   * Absolute URL of the request, with the scheme `http`, `https`, `ws` or `wss`. The proof names it
-   * without query and fragment.
+   * Absolute URL of the request, with the scheme `http`, `https`, `ws` or `wss`. The proof contains
+   * the URL without its query and fragment.
    */
   url: string | URL;
   /** The access token that the request carries. */
@@ -863,8 +880,8 @@ export interface DpopProofOptions {
 }
 
 /**
- * The state of a manager, as {@link KeycloakTokenManager.snapshot} returns it. It holds no secret
- * and no token.
+ * The state of a manager, as {@link KeycloakTokenManager.snapshot} returns it. The snapshot
+ * contains no secret and no token.
  *
  * @example
  * ```ts
@@ -909,18 +926,24 @@ export interface KeycloakTokenManagerSnapshot {
   lastFailure?: { code: KeycloakTokenErrorCode; at: number };
   /** Totals since the manager was created. */
   counters: KeycloakTokenManagerCounters;
-  /** Durations of finished acquisitions, in ms. */
+  /**
+   * The number of finished acquisitions (`count`), and the sum of their durations, the longest
+   * duration and the last duration, in ms.
+   */
   acquisitionLatencyMs: { count: number; sum: number; max: number; last: number };
   /**
    * The managers that were derived with {@link KeycloakTokenManager.for} and
-   * {@link KeycloakTokenManager.onBehalfOf}. Absent if the program has not derived a manager.
+   * {@link KeycloakTokenManager.onBehalfOf}. Absent until one of them has been used.
    */
   derived?: {
     /** The number of managers that have requested a token and are still in use. */
     managers: number;
     /** The number of valid tokens that they hold. */
     tokens: number;
-    /** The sums of their counters. Derived managers that your program has dropped count, too. */
+    /**
+     * The sums of the counters of all derived managers, including managers that are no longer in
+     * use.
+     */
     counters: KeycloakTokenManagerCounters;
   };
 }
@@ -939,42 +962,43 @@ export interface KeycloakTokenManagerSnapshot {
 export interface KeycloakTokenManagerCounters {
   /** The exact number of calls that the manager served from the cache. */
   hits: number;
-  /** The number of calls that waited for a request that another call had started. */
+  /** The number of calls that waited for an acquisition that was already in progress. */
   joins: number;
   /** The number of acquisitions that the manager has started. */
   acquisitions: number;
   /**
-   * The number of attempts after the first attempt of an acquisition. The manager does not count
-   * a request that it sends again because a kept connection had ended.
+   * The number of attempts after the first attempt of an acquisition. The manager does not count a
+   * request that it sends again because an idle connection had ended.
    */
   retries: number;
   /** The number of calls in `hits` that received a stale token. */
   staleServed: number;
-  /** The number of tokens that `invalidateToken` and `clearCache` dropped. */
+  /** The number of tokens that `invalidateToken`, `clearCache` and `fetch` dropped. */
   invalidations: number;
   /**
-   * The number of calls to `invalidateToken` that kept the cached token: during a cool-down, too
-   * soon after the last drop, or after the budget of drops was used up.
+   * The number of rejections, reported by `invalidateToken` or `fetch`, after which the manager
+   * kept the cached token: during a cool-down, too soon after the last drop, or because the budget
+   * of drops was used up.
    */
   invalidationsKept: number;
-  /** The number of calls to `invalidateToken` with a token that is not the cached token. */
+  /** The number of rejections of a token that is not the cached token. */
   invalidationsIgnored: number;
-  /** The number of acquisitions that a cool-down prevented. */
+  /** The number of calls that failed immediately because of a cool-down. */
   suppressed: number;
   /**
-   * The number of acquisitions that the shared {@link KeycloakTokenManagerOptions.store} answered
-   * without a token request.
+   * The number of acquisitions that took a token from the shared
+   * {@link KeycloakTokenManagerOptions.store} and sent no token request.
    */
   storeHits: number;
   /**
-   * The number of calls to the store that failed or took too long. The counters of a derived manager
-   * do not include them, because all managers of a client use the same store.
+   * The number of calls to the store that failed or took too long. The value is 0 in a derived
+   * manager, which uses the store of the manager from which it was derived.
    */
   storeFailures: number;
 }
 
 /**
- * The members that all messages of the channels of `node:diagnostics_channel` have. No message
+ * The members of every message that a manager publishes on `node:diagnostics_channel`. No message
  * contains a secret, a token or any information about a user.
  *
  * @example
@@ -992,7 +1016,7 @@ export interface KeycloakTokenMessage {
   clientId: string;
   /** The host of the option `issuer` or `tokenEndpoint`. */
   serverAddress: string;
-  /** The port of the same option. */
+  /** The port of the same URL; if the URL contains none, 443 for https and 80 for http. */
   serverPort: number;
 }
 
@@ -1014,16 +1038,16 @@ export interface KeycloakTokenMessage {
 export interface KeycloakTokenAcquisitionMessage extends KeycloakTokenMessage {
   /**
    * - `miss`: a call found no token that meets its requirements.
-   * - `refresh`: the held token was due for replacement.
+   * - `refresh`: the cached token was due for replacement.
    * - `forced`: a call set `forceRefresh`.
    * - `rejected`: a call found no token, because an API had rejected it or a caller had cleared it.
    */
   cause: 'miss' | 'refresh' | 'forced' | 'rejected';
   /** The form field `grant_type` of the token request. */
   grantType: string;
-  /** When the acquisition started, in ms since the epoch. */
+  /** The time at which the acquisition started, in ms since the epoch. */
   startedAt: number;
-  /** At the end: the number of token requests. Absent if you closed the manager meanwhile. */
+  /** At the end: the number of token requests. Absent if you closed the manager before the end. */
   attempts?: number;
   /** At the end: the duration in seconds, including the wait for the credential and all attempts. */
   durationSeconds?: number;
@@ -1052,9 +1076,10 @@ export interface KeycloakTokenInvalidationMessage extends KeycloakTokenMessage {
   reason: 'rejected' | 'cleared';
   /**
    * - `dropped`: the manager dropped its token.
-   * - `kept`: the manager kept its token, because of a cool-down or of too many such calls.
-   * - `ignored`: the manager holds another token than the rejected one.
-   * - `detached`: the manager held no token; a request in progress no longer counts.
+   * - `kept`: the manager kept its token, because of a cool-down or too many invalidations.
+   * - `ignored`: the rejected token is not the cached token.
+   * - `detached`: no token was cached; the manager does not cache the token of the request in
+   *   progress.
    */
   outcome: 'dropped' | 'kept' | 'ignored' | 'detached';
 }
@@ -1074,10 +1099,7 @@ export interface KeycloakTokenInvalidationMessage extends KeycloakTokenMessage {
  * ```
  */
 export interface KeycloakTokenCoolDownMessage extends KeycloakTokenMessage {
-  /**
-   * `started`: an acquisition failed. `ended`: an acquisition succeeded, the first one after
-   * failures.
-   */
+  /** `started`: an acquisition failed. `ended`: the first acquisition after failures succeeded. */
   state: 'started' | 'ended';
   /** At the start: the code of the error. */
   code?: KeycloakTokenErrorCode;
@@ -1104,7 +1126,10 @@ export interface KeycloakTokenCoolDownMessage extends KeycloakTokenMessage {
 export interface KeycloakTokenStoreMessage extends KeycloakTokenMessage {
   /** The method of the option `store`. */
   operation: 'get' | 'set' | 'delete' | 'remake';
-  /** `miss`: `get` found no entry. */
+  /**
+   * `done`: the method succeeded. `miss`: `get` found no entry. `failed`: the method threw, its
+   * promise rejected, or `get` returned a value of another type.
+   */
   outcome: 'done' | 'miss' | 'failed';
   /** The time until the promise of the method settled, in seconds. */
   durationSeconds: number;
@@ -1132,7 +1157,7 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_CREDENTIAL'
   /**
    * The server refused the request with an OAuth error; see `oauthError`. Retryable for
-   * `temporarily_unavailable` and `server_error`.
+   * `temporarily_unavailable`, `server_error`, and a token exchange that the manager did not send.
    */
   | 'ERR_KEYCLOAK_OAUTH'
   /**
@@ -1196,8 +1221,8 @@ export class KeycloakTokenError extends Error {
    */
   readonly oauthErrorDescription?: string;
   /**
-   * The time to wait before the next call, in ms from now: the rest of the cool-down, or a longer
-   * time if the server sent `Retry-After`.
+   * The time to wait before the next call, in ms after the failure of this call: the rest of the
+   * cool-down, or a longer time if the server sent `Retry-After`.
    */
   readonly retryAfterMs?: number;
   /** The number of token requests that the failed acquisition sent. */
@@ -1209,12 +1234,12 @@ export class KeycloakTokenError extends Error {
 }
 
 /**
- * Returns access tokens of a service account (OAuth 2.0 client credentials grant, RFC 6749 §4.4).
- * It caches the token, sends one token request no matter how many callers wait, and refreshes the
- * token in the background.
+ * A manager returns access tokens of a service account (OAuth 2.0 client credentials grant, RFC
+ * 6749 §4.4). The manager caches the token, sends one token request no matter how many callers
+ * wait, and refreshes the token in the background.
  *
- * A manager belongs to the thread that created it. Two managers never share a token. A manager
- * keeps the process alive only while a caller waits.
+ * A manager belongs to the thread that created it. Two managers that you create share tokens only
+ * through the option `store`. A manager keeps the process alive only while a caller waits.
  *
  * @example
  * ```ts
@@ -1238,14 +1263,19 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   constructor(options: KeycloakTokenManagerOptions);
   /**
-   * Returns a bearer token that is valid now. While a valid token is cached, the call costs as much
-   * as awaiting a resolved promise.
+   * Returns an access token that is valid now. While a valid token is cached, the call costs about
+   * as much as awaiting a resolved promise.
    *
-   * While no token is cached, the manager retries after transient failures until half of
-   * `requestTimeoutMs` has passed. After a failed acquisition, calls reject immediately with the
-   * same error until a cool-down is over. After `OAUTH`, `CREDENTIAL` and `TLS` errors, the
-   * cool-down lasts 1 s and doubles up to 30 s with each further failure; after other errors, it
-   * lasts 0.5 s and doubles up to 5 s. `retryAfterMs` is the rest of the cool-down.
+   * After a transient failure, the manager repeats the request up to twice and, while callers wait
+   * without a cached token, also until half of `requestTimeoutMs` has passed. An acquisition that
+   * follows a failed one makes a single attempt.
+   *
+   * After a failed acquisition, calls without a valid cached token reject immediately with the same
+   * error until a cool-down is over. After `ERR_KEYCLOAK_OAUTH`, `ERR_KEYCLOAK_CREDENTIAL` and
+   * `ERR_KEYCLOAK_TLS`, the cool-down lasts 1 s and doubles up to 30 s with each further failure;
+   * after other errors, the cool-down lasts 0.5 s and doubles up to 5 s. The manager adds a random
+   * part of up to 25 %. A longer `Retry-After` extends the cool-down to at most 30 s.
+   * `retryAfterMs` of the error is the time to wait.
    *
    * @returns A promise of the token. It rejects with a {@link KeycloakTokenError}, or with the
    *   reason of `signal`.
@@ -1271,6 +1301,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * Does the same as `getToken({ minValiditySeconds: minLifetimeMs / 1000 })`.
    *
    * @param minLifetimeMs The minimum remaining validity of the token, in ms, a number ≥ 0.
+   * @returns A promise of the token. It rejects as the promise of {@link getToken} does, and with
+   *   `ERR_KEYCLOAK_REQUEST` if `minLifetimeMs` is wrong.
    * @example
    * ```ts
    * const token = await manager.getTokenForStreaming(120_000);
@@ -1283,8 +1315,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * manager dropped the token. The manager keeps the token during a cool-down, if the last drop was
    * too recent, or if the budget of drops is used up. The manager spaces the drops of each route:
    * it keeps a replacement for at least 1 s, and doubles this pause up to 60 s while the route
-   * rejects the replacements too. Without an argument, the method does the same as
-   * {@link clearCache} and returns whether the manager dropped a token.
+   * rejects the replacements too. The budget of all routes together is eight drops, to which the
+   * manager adds one drop per minute. Three of the eight are for routes that have not rejected a
+   * replacement. Without an argument, the method does the same as {@link clearCache} and returns
+   * whether the manager dropped a token.
    *
    * @param rejected The token that the resource server rejected.
    * @param route A label for the part of the API that rejected the token, for example the URL
@@ -1301,9 +1335,9 @@ export class KeycloakTokenManager implements AsyncDisposable {
   invalidateToken(rejected?: string, route?: string): boolean;
   /**
    * Drops the cached token. A request in progress still serves the callers that wait for it, but
-   * the manager does not cache the resulting token. Three calls within ten seconds take effect.
-   * Further calls do nothing until 1 s after the manager adopted the last replacement; this pause
-   * doubles up to 60 s while further calls arrive.
+   * the manager does not cache the resulting token. The first three calls within ten seconds take
+   * effect. Further calls do nothing until 1 s after the manager adopted the last replacement; this
+   * pause doubles up to 60 s while the calls continue. Ten seconds without a call end the limit.
    *
    * @example
    * ```ts
@@ -1319,17 +1353,20 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *
    * - After a 401, `fetch` drops the token as {@link invalidateToken} does and sends the request
    *   once more with a new token, for every HTTP method. `fetch` returns the 401 if the manager
-   *   keeps the token, if the API rejects the new token too, if `fetch` cannot send the body again
-   *   (a stream as `init.body`, or the body of a `Request` that is larger than 1 MiB or not
-   *   finished when the 401 arrives), or if `WWW-Authenticate` requires a remedy other than a new
-   *   token. Do not change the body before the response has arrived.
-   * - If the manager keeps the token and the same route accepted it within the last minute, `fetch`
-   *   sends the same token once more: one of several replicas may have rejected the token.
+   *   keeps the token (with the exception below), if the API rejects the new token too, if `fetch`
+   *   cannot send the body again (a stream as `init.body`, or the body of a `Request` that is
+   *   larger than 1 MiB or not finished when the 401 arrives), or if `WWW-Authenticate` requires a
+   *   remedy other than a new token. Do not change the body before the response has arrived.
+   * - If the manager keeps the token and the same route accepted the token within the last minute,
+   *   `fetch` sends the request once more with the same token: one of several replicas may have
+   *   rejected the token.
    * - A redirect to a login page at another origin counts as a 401. `fetch` sends a GET or HEAD
-   *   request once more; for any other method, the call rejects with `ERR_KEYCLOAK_REQUEST`.
-   * - With the option `dpop`, every request carries a proof of the key. A 401 that demands a nonce
-   *   (`use_dpop_nonce`) leads to one more request with the nonce, unless the body can be read only
-   *   once; it counts neither as the refusal of the token nor as the one repetition after it.
+   *   request once more. The call rejects with `ERR_KEYCLOAK_REQUEST` for any other method, if the
+   *   manager keeps the token, or after a second such redirect.
+   * - With the option `dpop`, every request carries a proof of the key. If a 401 demands a nonce
+   *   (`use_dpop_nonce`) and `fetch` can send the body again, `fetch` sends the request once more
+   *   with the nonce. Such a 401 does not reject the token, and `fetch` may still repeat the
+   *   request after another 401.
    * - `fetch` follows at most 20 redirects within the origin, with the token and the user.
    *   `redirected` of the response is nevertheless false; `url` is the last URL. The platform
    *   compares `integrity` with the first response, so a call with `integrity` fails if the API
@@ -1339,8 +1376,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` if the URL or a
    *   redirect leads to another origin; `fetch` sends no request there. It rejects with
    *   `ERR_KEYCLOAK_CONFIG` if `resource` is not set, and with the error of {@link getToken} if
-   *   that call fails; `fetch` then sends no request. It also rejects with the reason of `signal`,
-   *   and with the errors of the platform's `fetch`.
+   *   that call fails; `fetch` then sends no further request. It also rejects with the reason of
+   *   `signal`, and with the errors of the platform's `fetch`.
    * @example
    * ```ts
    * const response = await manager.fetch('agents', {
@@ -1356,13 +1393,14 @@ export class KeycloakTokenManager implements AsyncDisposable {
     init?: AuthenticatedRequestInit,
   ) => Promise<Response>;
   /**
-   * Returns the headers that authenticate a request which you send yourself, for clients of
+   * Returns the headers that authenticate a request that you send yourself, for clients of
    * WebSocket, gRPC and EventSource: `Authorization`, `X-Backstage-User` (or `resource.userHeader`)
    * for a `backstageUser` and, with the option `dpop`, `DPoP`. A proof is valid for one request
    * within about 20 s, so call the method before each request.
    *
    * @returns A promise of the headers. It rejects with `ERR_KEYCLOAK_REQUEST` for a wrong argument
-   *   or another origin than that of `resource.baseUrl`, and with the error of {@link getToken}.
+   *   or an origin other than the origin of `resource.baseUrl`, and with the error of
+   *   {@link getToken}.
    * @example
    * ```ts
    * const url = 'wss://api.example/v1/events';
@@ -1373,8 +1411,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
   headers(options?: RequestHeadersOptions): Promise<Record<string, string>>;
   /**
    * Creates a DPoP proof (RFC 9449 §4.2) for a request that you send yourself, with the scheme
-   * `DPoP` and this proof in the header `DPoP`. A server accepts a proof once, so create one for
-   * each request. {@link fetch} and {@link headers} do this for you. The method is synchronous,
+   * `DPoP` and this proof in the header `DPoP`. A server accepts a proof only once, so create one
+   * for each request. {@link fetch} and {@link headers} do this for you. The method is synchronous,
    * because it waits for nothing: signing takes less than 0.1 ms with a key on P-256.
    *
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` without the option `dpop`,
@@ -1390,8 +1428,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   dpopProof(options: DpopProofOptions): string;
   /**
-   * Returns a manager that calls another API with the token, the cache and the flights of this
-   * manager: for a second origin, or for a base URL that changes at run time. You can call the
+   * Returns a manager that calls another API with the token, the cache and the token requests of
+   * this manager: for a second origin, or for a base URL that changes at run time. You can call the
    * method for each request: it is cheap, and this manager remembers which routes accept and reject
    * its tokens.
    *
@@ -1415,7 +1453,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * Returns the manager for another request of this client: with other scopes, audiences or form
    * fields, or with another grant. Equal requests have the same manager as long as the program
    * refers to it, so you can call this method for each request. The method compares scopes and
-   * audiences as sets. 256 more managers stay although the program no longer refers to them.
+   * audiences as sets. The 256 most recently used managers stay even if the program no longer
+   * refers to them.
    *
    * The managers share the client, so an unreachable server or a wrong secret affects all of them:
    * one request finds out whether the server has recovered, and the other managers wait for its
@@ -1437,14 +1476,16 @@ export class KeycloakTokenManager implements AsyncDisposable {
   for(request?: DerivedRequest): DerivedTokenManager;
   /**
    * Returns the manager for a user, which exchanges the user's access token for a token of this
-   * client that belongs to the same user (token exchange, RFC 8693). The manager whose method you
-   * call caches at most `maxUserTokens` tokens, keyed by a hash of the user's token and by the
-   * request. Calls refresh these tokens; no timer does.
+   * client that belongs to the same user (token exchange, RFC 8693). A manager and its derived
+   * managers together keep at most `maxUserTokens` tokens, keyed by a hash of the user's token and
+   * by the request. Only calls refresh these tokens, not a timer.
    *
-   * An exchanged token ends with the user's token: at its `exp` if it is a JWT, otherwise after 60 s.
-   * If the server refuses the user's token, calls reject with `ERR_KEYCLOAK_OAUTH`, and a cool-down
-   * of 1 s, doubling to 30 s, applies to this user alone. After ten refused exchanges within a
-   * second, further exchanges reject immediately.
+   * The manager hands out an exchanged token no longer than until the user's token expires (`exp`).
+   * If the user's token has no readable `exp`, the manager hands out the exchanged token for 60 s
+   * at most; if `exp` has passed by the local clock, for 10 s at most. If the server refuses the
+   * user's token, calls reject with `ERR_KEYCLOAK_OAUTH`, and a cool-down of 1 s, doubling to 30 s,
+   * applies to this user alone. After ten refused exchanges within a second, further exchanges
+   * reject immediately with a retryable `ERR_KEYCLOAK_OAUTH`.
    *
    * @param subjectToken The access token of the user: 1 to 20,000 characters, without `Bearer `.
    * @param request The request. An absent member has the value of this manager.
@@ -1485,8 +1526,11 @@ export class KeycloakTokenManager implements AsyncDisposable {
   snapshot(): KeycloakTokenManagerSnapshot;
   /**
    * Stops background work, rejects waiting callers with `ERR_KEYCLOAK_CLOSED` and overwrites the
-   * secrets in native memory. You cannot reopen a closed manager. Idempotent. Derived managers
-   * close, too.
+   * secrets in native memory. The derived managers close, too. You cannot reopen a closed manager.
+   * Idempotent.
+   *
+   * @returns A promise that resolves when the manager has closed. It rejects with
+   *   `ERR_KEYCLOAK_REQUEST` if an option is unknown or wrong.
    *
    * @example
    * ```ts

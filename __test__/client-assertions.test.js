@@ -101,7 +101,12 @@ describe('private_key_jwt', () => {
       ['truncated', half, /cut off or malformed/],
       ['encrypted', encrypted, /it is encrypted/],
       ['empty', '', /contains no PEM private key/],
-      ['another kind', pem(EC.privateKey), /ES256 and cannot sign with RS256/, 'RS256'],
+      [
+        'another kind',
+        pem(EC.privateKey),
+        /RS256 does not fit this key, which can only sign with ES256/,
+        'RS256',
+      ],
     ]) {
       const options = { privateKeyFile: makeFile(t, text), signingAlgorithm };
       const { endpoint, manager, at } = await start(t, {}, options);

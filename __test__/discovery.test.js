@@ -115,7 +115,11 @@ describe('discovery', () => {
   const another = { issuer: 'https://public.example/realms/test' };
   // `crates/oauth/src/discovery.rs` lists the documents that the manager refuses.
   for (const [name, document, problem] of [
-    ['another issuer', another, /belongs to "https:\/\/public\.example.*issuer to the first URL/],
+    [
+      'another issuer',
+      another,
+      /belongs to the issuer "https:\/\/public\.example.*issuer to the first URL/,
+    ],
     ['no endpoint', { token_endpoint: undefined }, /has no token_endpoint/],
   ]) {
     test(`a document with ${name} is refused`, async (t) => {

@@ -158,7 +158,7 @@ describe('the advice', { concurrency: true }, () => {
       refused('DPoP proof is not active'),
       DPOP,
       'OAUTH',
-      /clock of this machine differs/,
+      /this machine's clock differs/,
     ],
     ['a replay', refused('DPoP proof has already been used'), DPOP, 'OAUTH', /server twice/],
     ['claims', refused('DPoP mandatory claims are missing'), DPOP, 'OAUTH', /check the clocks/],

@@ -19,7 +19,7 @@ const {
 } = require('./support/manager.js');
 
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
-/** The tolerance in ms between two clocks that count whole milliseconds. */
+/** The slack, in ms, for clocks that count whole milliseconds and for timers that fire late. */
 const TOLERANCE_MS = 20;
 // Half of this time limit passes before a fourth attempt, so the manager makes only three.
 const IMPATIENT = { requestTimeoutMs: 1_200 };
@@ -103,7 +103,7 @@ describe('the error', { concurrency: true }, () => {
     await endpoint.goOffline();
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');
     assert.deepEqual([error.retryable, error.attempts, error.status], [true, 3, undefined]);
-    assert.match(error.message, /\(ECONNREFUSED\); check that the server or proxy runs/);
+    assert.match(error.message, /\(ECONNREFUSED\); check that the server or proxy is running/);
     assert.equal(error.cause.code, 'ECONNREFUSED');
   });
 

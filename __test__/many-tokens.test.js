@@ -157,7 +157,7 @@ describe('for', { concurrency: true }, () => {
     await manager.getToken();
     await manager.for({ scope: 'a' }).getToken();
     assert.equal(at('warn').length, 1);
-    assert.match(at('warn')[0], /the aud of the token lacks "api"/);
+    assert.match(at('warn')[0], /aud lacks the requested audience "api"/);
   });
 });
 

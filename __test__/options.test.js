@@ -282,19 +282,19 @@ describe('options that are refused', () => {
       [curve('P-521'), 'an EC key on this curve, or in this form, is'],
       [
         curve('P-256', 'explicit'),
-        'an EC key that lists the parameters of its curve, not its name, is',
+        "an EC key that lists the parameters of its curve instead of the curve's name is",
       ],
-      [['ed448', {}], 'the key cannot be parsed or is'],
+      [['ed448', {}], 'the key is malformed or'],
     ]) {
       const key = pem(generateKeyPairSync(type, options).privateKey);
       const signing = { clientSecret: undefined, privateKey: key, signingAlgorithm: 'PS256' };
       const { message } = refusal({ ...BASE, ...signing }, type);
       const sets =
         'RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or JWK) or Ed25519';
-      assert.equal(message, `invalid options: privateKey: ${problem} not supported: use ${sets}`);
+      assert.equal(message, `invalid options: privateKey: ${problem} not supported; use ${sets}`);
       const pair = { clientSecret: undefined, clientCertificate: CERTIFICATE, clientKey: key };
       const byTls = refusal({ ...BASE, ...pair }, type).message;
-      assert.ok(byTls.includes(`clientKey: ${problem} not supported by TLS: use`), byTls);
+      assert.ok(byTls.includes(`clientKey: ${problem} not supported by TLS; use`), byTls);
       assert.match(byTls, /or present the certificate in a tokenFetch function/);
     }
   });

@@ -251,7 +251,7 @@ async function deadPort() {
   return free;
 }
 
-const WRONG_PASSWORD = /authentication failed \(status 407\): check the user name and password/;
+const WRONG_PASSWORD = /authentication failed \(status 407\); check the user name and password/;
 const strict = () => `http://jane:canary@${proxies.strict.host}`;
 const socks = () => `socks5h://jane:canary@${proxies.socks.host}`;
 const unresolved = () => `socks5://${proxies.socks.host}`;
@@ -265,7 +265,7 @@ const FAILURES = [
   ['a tunnel to an unknown host', 'https elsewhere', () => url('open'), /tunnel/],
   ['a proxy that is down', 'https', dead, /connection was refused/],
   ['a proxy that is down, for http', 'http', dead, /connection was refused/],
-  ['a SOCKS proxy that wants no user', 'http', socks, /the URL of the proxy has a user name/],
+  ['a SOCKS proxy that wants no user', 'http', socks, /the proxy URL contains a user name/],
   ['a name for SOCKS', 'http elsewhere', unresolved, /only the proxy knows the name, use socks5h/],
   ['an unknown proxy', 'https', () => 'http://jane:canary@proxy.invalid:3', /could not resolve/],
 ];

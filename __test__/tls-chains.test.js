@@ -151,7 +151,7 @@ const ROWS = [
   ['a root that may not sign', below({ extensions: NO_SIGN }), /keyCertSign/],
   ['a root for clients', belowWith(CLIENTS), /not for servers/],
   ['a root for servers', belowWith('extendedKeyUsage=serverAuth'), 'token'],
-  ['an expired root', below({ validity: EXPIRED }), /authority has expired: replace it in `ca`/],
+  ['an expired root', below({ validity: EXPIRED }), /authority has expired; replace it in ca/],
   ['a root that is not valid yet', below({ validity: FUTURE }), /not valid yet/],
   ['a renewed root after the old one', renewed(['old', 'fresh']), 'token'],
   ['a renewed root before the old one', renewed(['fresh', 'old']), 'token'],

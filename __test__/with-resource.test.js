@@ -117,7 +117,7 @@ describe('withResource', { concurrency: true }, () => {
     [
       'no base URL',
       {},
-      /resource\.baseUrl: expected an absolute http or https URL, but it is miss/,
+      /resource\.baseUrl: expected an absolute http or https URL, but the option is miss/,
     ],
     [
       'a relative URL',

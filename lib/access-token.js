@@ -1,6 +1,6 @@
 'use strict';
 
-// The forms in which callers receive a token of the native side.
+// The forms in which callers receive a token from the native side.
 
 function asString(token) {
   return token.token;

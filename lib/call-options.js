@@ -8,7 +8,7 @@ function isDuration(value) {
   return typeof value === 'number' && value >= 0;
 }
 
-// Does not use `instanceof`, because a signal may come from another realm under Jest.
+// Does not use `instanceof`, because under Jest a signal may come from another realm.
 function isSignal(value) {
   return (
     value !== null &&
@@ -20,8 +20,8 @@ function isSignal(value) {
 }
 
 /**
- * Reads the options of a call once. Returns them, or `fault` if they are wrong or the signal has
- * aborted.
+ * Reads the options of a call once. Returns the options, or a `fault` if they are wrong or the
+ * signal has aborted.
  */
 function checked(options) {
   try {
@@ -49,7 +49,7 @@ function read(options) {
 
 function faultIn({ minValiditySeconds, signal, forceRefresh }) {
   if (minValiditySeconds !== undefined && !isDuration(minValiditySeconds)) {
-    return 'minValiditySeconds: expected a number of at least 0';
+    return 'minValiditySeconds: expected a non-negative number';
   }
   if (forceRefresh !== undefined && typeof forceRefresh !== 'boolean') {
     return 'forceRefresh: expected a boolean';
@@ -62,7 +62,7 @@ function faultIn({ minValiditySeconds, signal, forceRefresh }) {
 function rejectDetached(method) {
   return Promise.reject(
     badRequest(
-      `${method} was called on an object that is not a KeycloakTokenManager: ` +
+      `${method} was called on an object that is not a KeycloakTokenManager; ` +
         `call it as manager.${method}()`,
     ),
   );

@@ -5,7 +5,10 @@
 
 const MEMBERS = ['onBehalfOf', 'scope', 'audience'];
 
-/** Splits `init` into these members and the rest. Returns `undefined` if it has none of them. */
+/**
+ * Splits `init` into these members and the rest. Returns `undefined` if `init` has none of these
+ * members.
+ */
 function requestOf(init) {
   if (init === null || typeof init !== 'object') return undefined;
   const isThere = 'onBehalfOf' in init || init.scope !== undefined || init.audience !== undefined;

@@ -3,13 +3,16 @@
 // Reads the header `WWW-Authenticate` (RFC 9110, section 11.6.1), which may contain several
 // challenges.
 
-/** The schemes that APIs use for access tokens. A new token helps with no other scheme. */
+/** The schemes that APIs use for access tokens. For any other scheme, a new token does not help. */
 const TOKEN_SCHEMES = /^(bearer|dpop|jwt|oauth|token)$/i;
 const QUOTED = /"(\\.|[^"\\])*"/g;
-/** A parameter, and a quoted value, so that its content never counts as a parameter. */
+/**
+ * A parameter. The pattern consumes quoted values as a whole, so that their content never counts as
+ * a parameter.
+ */
 const PARAMETER = /(?<![\w-])([\w-]+)\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s,"]*))/g;
 
-/** Whether one of the challenges asks for an access token, or none names a scheme. */
+/** Whether one of the challenges asks for an access token, or no challenge names a scheme. */
 function asksForToken(challenges) {
   const unquoted = challenges.replace(QUOTED, '""');
   // A scheme is a word that is not the name of a parameter.

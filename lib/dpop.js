@@ -18,8 +18,8 @@ class DpopState {
   /** The last nonce of each origin. */
   nonces = new Map();
   /**
-   * Whether the manager requests bound tokens. If not, it may still hold one from an earlier
-   * request.
+   * Whether the manager requests bound tokens. If it does not, it may still hold a bound token from
+   * an earlier request.
    */
   isRequested = false;
   isClosed = false;

@@ -4,7 +4,7 @@
 
 const { readExtraCaCerts } = require('./native.js');
 
-// Node reads this file when the process starts, so this package ignores later changes, too.
+// Node reads this file only when the process starts, so this package also ignores later changes.
 readExtraCaCerts(process.env.NODE_EXTRA_CA_CERTS ?? '');
 
 // Reads the environment for a new or changed manager.

@@ -1,7 +1,7 @@
 'use strict';
 
-// Failures cross the boundary as data. Only this file turns them into errors, so every rejection
-// has a JavaScript stack, and `instanceof` works in every realm that loads this file.
+// The native side returns failures as data. Only this file turns them into errors, so every
+// rejection has a JavaScript stack, and `instanceof` works in every realm that loads this file.
 
 const DETAILS = [
   'status',

@@ -117,7 +117,8 @@ class KeycloakTokenManager extends TokenSource {
     this[source.end](failure);
     if (!isRevoking) return Promise.resolve();
     return new Promise((resolve) => {
-      // It also keeps this manager alive, which nothing else may refer to by now.
+      // This object also keeps the manager alive, because other code may no longer refer to the
+      // manager.
       const revocation = { manager: this };
       keepAlive(revocation, true);
       this.#revoked = () => {
@@ -159,7 +160,7 @@ class KeycloakTokenManager extends TokenSource {
     return this.close();
   }
 
-  // `dropsToken` says that the API of a view moves to another origin.
+  // `dropsToken` says whether the API of a view moves to another origin.
   [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
@@ -231,8 +232,8 @@ class KeycloakTokenManager extends TokenSource {
     return this.#derived;
   }
 
-  // Adds a listener with the methods `wantsContext()`, `ended(message)` and `closed()`. Returns a
-  // function that returns the members of every message, and a function that removes the listener.
+  // Adds a listener with the methods `wantsContext()`, `ended(message)` and `closed()`. Returns two
+  // functions: `origin` returns the members of every message, and `remove` removes the listener.
   [observe](listener) {
     const observer = this.#observed();
     if (this.#isClosed) listener.closed();
@@ -254,8 +255,8 @@ class KeycloakTokenManager extends TokenSource {
     publishInvalidation(() => this.#origin(), reason, outcome);
   }
 
-  // Returns a function that runs another function in the present context. Without an observer or a
-  // trace, no code needs the context of a caller later.
+  // Returns a function that runs another function in the current context; `undefined` if no
+  // observer and no trace will need the context of the caller.
   #callersContext() {
     const isNeeded =
       this.#observation === STARTS ||
@@ -314,7 +315,8 @@ class KeycloakTokenManager extends TokenSource {
   }
 
   // Like `#call`, for a method that starts flights or reports their ends. The set of subscribers
-  // may change at any time, so this method first tells the native side which reports they need.
+  // may change at any time, so this method first tells the native side which reports the
+  // subscribers need.
   #callObserved(method, ...args) {
     const hasListener = this.#observer?.observesEnds ?? observesEnds();
     const wanted = hasListener ? (observesStarts() ? STARTS : ENDS) : NOTHING;

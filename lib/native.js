@@ -1,10 +1,10 @@
 'use strict';
 
 /**
- * Loads the native binary: the one from a build in this checkout, or else the one in the package
- * that npm installs for the platform. If neither loads, the error says why and what to do. Unless
- * loading fails, this module reads no other file, because each file would add a tenth to the
- * loading time of the package.
+ * Loads the native binary from a build in this checkout or, if there is none, from the package that
+ * npm installs for the platform. If no binary loads, the error says why, and what to do about it.
+ * Unless loading fails, this module reads no other file, because each file would add about a tenth
+ * to the loading time of the package.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');
@@ -20,7 +20,10 @@ const NAME = 'keycloak-token-manager';
 const HEAD_BYTES = 2048;
 
 const REINSTALL = 'remove node_modules and install again on the system that runs the code';
-/** The meanings of the system loader's errors. Rows without a pattern compare the code. */
+/**
+ * The meanings of the system loader's errors. A row without a pattern compares the code of the
+ * error.
+ */
 const failures = [
   {
     code: 'ERR_DLOPEN_DISABLED',

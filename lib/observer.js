@@ -23,7 +23,9 @@ function observesStarts() {
   return acquisition.start.hasSubscribers || acquisition.end.hasSubscribers;
 }
 
-/** Whether a channel needs the details that the native side reports at the ends on demand. */
+/**
+ * Whether a channel needs the details that the native side reports on demand when acquisitions end.
+ */
 function observesEnds() {
   return (
     acquisition.asyncEnd.hasSubscribers ||
@@ -76,7 +78,7 @@ class Observer {
     return this.#listeners.size > 0 || observesEnds();
   }
 
-  /** Whether a listener needs the context of the present call if the call starts a flight. */
+  /** Whether a listener needs the context of the current call if the call starts a flight. */
   get wantsContext() {
     try {
       for (const listener of this.#listeners) if (listener.wantsContext()) return true;
@@ -123,7 +125,10 @@ class Observer {
     this.#close(key, message, seconds, failure);
   }
 
-  /** Ends the acquisitions of a manager that no longer exists, or all of them. */
+  /**
+   * Ends the acquisitions of a manager that no longer exists. Without `manager`, ends all
+   * acquisitions.
+   */
   abandon(failure, manager) {
     for (const [key, message] of this.#inProgress) {
       if (manager !== undefined && !key.startsWith(keyOf({ manager, flight: '' }))) continue;
@@ -171,8 +176,8 @@ class Observer {
 }
 
 /**
- * Returns the message at the start. A literal is faster than spreading, and every flight pays for
- * it.
+ * Returns the message for the start of an acquisition. It is a literal, because spreading is slower
+ * and every flight would pay for it.
  */
 function startOf(
   { manager, clientId, serverAddress, serverPort },

@@ -5,7 +5,7 @@ const { internal } = require('./error.js');
 const native = require('./native.js');
 
 // Native code returns failures as data, even the exception of a getter in the options, so it throws
-// only because of a bug. No closure captures the options, because sibling closures would keep the
+// only if it has a bug. No closure captures the options, because sibling closures would keep the
 // secret alive.
 function open(options, listener) {
   try {

@@ -4,14 +4,14 @@ const { KeycloakTokenError } = require('./error.js');
 const { loadPeer } = require('./optional-peer.js');
 
 const MISSING =
-  'needs the package @opentelemetry/api (1.3 or newer, below 2), which is not installed: add it to ' +
+  'needs the package @opentelemetry/api (1.3 or newer, below 2), which is not installed; add it to ' +
   'the dependencies of your application';
 
 /**
  * Returns the module `@opentelemetry/api`, which takes about 20 ms to load. `what` names the
  * feature that needs it.
  *
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if it is not installed
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the package is not installed
  */
 function openTelemetryApi(what) {
   const { api, cause } = loadPeer();

@@ -1,9 +1,9 @@
 'use strict';
 
 /**
- * Loads `@opentelemetry/api`: returns it as `api`, or the error as `cause`. The call of `require`
- * is in a `try`, so that a bundler accepts a missing package. `tools/package` copies this module
- * unchanged, so the module requires no other module.
+ * Loads `@opentelemetry/api`. Returns the module as `api`, or the error as `cause`. The call of
+ * `require` is in a `try`, so that a bundler accepts a missing package. `tools/package` copies this
+ * module unchanged, so the module requires no other module.
  */
 function loadPeer() {
   try {

@@ -13,7 +13,7 @@ function copyOf(value, name = 'resource') {
   } catch (cause) {
     // The published package has this class only in its main module.
     const { KeycloakTokenError } = require('../index.js');
-    const message = `${name}: a getter of the object threw an error`;
+    const message = `${name}: the manager cannot read a property; see cause`;
     throw new KeycloakTokenError({ code: 'ERR_KEYCLOAK_CONFIG', message, retryable: false }, cause);
   }
 }

@@ -1,4 +1,4 @@
 'use strict';
 
-/** The key of the method that creates a `fetch` for a resource. Internal to this package. */
+/** The key of the method that creates a `fetch` for a resource. It is internal to this package. */
 module.exports = Symbol.for('keycloak-token-manager.resource-fetch');

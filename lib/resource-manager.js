@@ -1,8 +1,8 @@
 'use strict';
 
-// A manager for another API. It has its own `fetch` and `headers`, and otherwise the methods of its
-// parent, so it shares the token, the cache and the flights of the parent, and closes with the
-// parent.
+// A manager for another API. It has its own `fetch` and `headers`. Its other methods are the
+// methods of its parent, so it shares the token, the cache and the flights of the parent, and
+// closes with the parent.
 
 const { KeycloakTokenError, internal } = require('./error.js');
 const native = require('./native.js');
@@ -35,7 +35,7 @@ function managerFor(parent, resource) {
   return manager;
 }
 
-// A manager that is derived from this one has the same API, unless the request names another.
+// A manager that is derived from this one has the same API, unless the request names another API.
 function withResource(request = {}, resource = undefined) {
   if (request === null || typeof request !== 'object' || Array.isArray(request)) return request;
   return { ...request, resource: request.resource ?? resource };

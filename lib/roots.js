@@ -5,7 +5,7 @@ const { trustedByNode } = require('./trusted-by-node.js');
 
 /**
  * Gives the native side Node's certificates. Without them, the manager trusts only the certificates
- * in the options, and the TLS error says so.
+ * in the options, and a TLS error says so.
  */
 function handOverRoots() {
   let pem = '';

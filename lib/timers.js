@@ -1,7 +1,7 @@
 'use strict';
 
-// The timers at the time when the package is loaded. Tests often replace the timers later, and the
-// limits of this package must still end.
+// The timers as they are when a program loads the package. Tests often replace the timers later,
+// but the time limits of this package must still work.
 
 const { setTimeout, clearTimeout } = require('node:timers');
 

@@ -92,7 +92,7 @@ function inspect(response, asked) {
   if (redirected === true || !isSameUrl(url, asked)) {
     return unusable(
       status,
-      "tokenFetch followed a redirect: the function must respect redirect: 'manual'",
+      "tokenFetch followed a redirect; the function must respect redirect: 'manual'",
     );
   }
   if (bodyUsed || (isStream(body) && unreadBody({ body }) === undefined)) {
@@ -131,8 +131,9 @@ function headersOf({ headers }) {
 }
 
 /**
- * Returns the body, with the exceptions of the native transport: a failure has an empty body if its
- * body is too large or, if the failure is temporary, ends too early or not in time.
+ * Returns the body, with the same exceptions as the native transport: the result for a failure is
+ * empty if its body is too large. For a temporary failure, it is also empty if the body ends too
+ * early or not in time.
  */
 async function bodyOf(response, status, signal) {
   const isTemporary = status === 408 || status === 429 || status >= 500;
@@ -190,7 +191,8 @@ async function readBody(response, signal) {
 
 /**
  * Returns the first code in a thrown error and its causes, and the message of the error that has
- * this code. Does not return the error itself, because some clients attach the whole request to it.
+ * this code. Does not return the error itself, because some clients attach the whole request to an
+ * error.
  */
 function describe(thrown) {
   try {
@@ -205,7 +207,7 @@ function describe(thrown) {
     }
     return { detail: messageOf(last) };
   } catch {
-    // A getter of the error threw.
+    // A getter of the error threw an exception.
     return { detail: 'the manager cannot read the error' };
   }
 }

@@ -134,7 +134,7 @@ class TokenSource {
   getTokenForStreaming(minLifetimeMs) {
     if (!TokenSource.is(this)) return callOptions().rejectDetached('getTokenForStreaming');
     if (!callOptions().isDuration(minLifetimeMs)) {
-      return Promise.reject(badRequest('minLifetimeMs: expected a number of at least 0'));
+      return Promise.reject(badRequest('minLifetimeMs: expected a non-negative number'));
     }
     return this.getToken({ minValiditySeconds: minLifetimeMs / 1000 });
   }

@@ -3,8 +3,8 @@
 const { openTelemetryApi } = require('./opentelemetry-api.js');
 
 /**
- * Returns a function that returns the `traceparent` that the global propagator writes for the
- * active span; `undefined` without an active span.
+ * Returns a function. For the active span, this function returns the `traceparent` that the global
+ * propagator writes; without an active span, it returns `undefined`.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if `@opentelemetry/api` is not installed
  */

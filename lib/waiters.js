@@ -5,11 +5,12 @@ const { badRequest } = require('./error.js');
 
 /**
  * The callers that wait for one flight. Calls of `getToken()` without options share a promise;
- * every other call has its own.
+ * every other call has its own promise.
  */
 class Waiters {
   /**
-   * Runs a function in the context of the first caller; `undefined` if no code needs this context.
+   * A function that runs another function in the context of the first caller; `undefined` if no
+   * code needs this context.
    */
   inContext;
   #shared;
@@ -51,7 +52,7 @@ class Waiters {
         stopListening = listen(signal, () => this.#abort(signal, onLeave));
       } catch {
         onLeave();
-        return Promise.reject(badRequest('signal: the manager cannot listen to it'));
+        return Promise.reject(badRequest('signal: the manager cannot listen to this signal'));
       }
       group = { waiters: [], stopListening };
       this.#own.set(signal, group);
@@ -105,8 +106,8 @@ class Waiters {
   }
 }
 
-// The calls of many managers may wait with the same signal. Each signal has one listener, because
-// Node warns about more than ten listeners.
+// The listener of each signal. Calls of many managers may wait with the same signal, but each
+// signal has only one listener, because Node warns about more than ten listeners.
 const listeners = new WeakMap();
 
 /** Calls `onAbort` when the signal aborts. The returned function cancels this call. */

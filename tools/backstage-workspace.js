@@ -1,7 +1,7 @@
 /**
  * Installs a Backstage release outside the checkout, once per machine, and makes workspaces that
- * use it and this package. They have the layout of a Backstage monorepo, because Backstage looks
- * for configuration schemas from the members of the workspace.
+ * use it and this package. The workspaces have the layout of a Backstage monorepo, because
+ * Backstage looks for configuration schemas in the dependencies of the workspace's members.
  */
 'use strict';
 
@@ -54,8 +54,8 @@ async function makeWorkspace(members, options = {}) {
 }
 
 /**
- * Copies the files that npm would install. With a link, the package would resolve the checkout's
- * peer dependencies.
+ * Copies the files that npm would install. If this folder were a link, the package would resolve
+ * the checkout's peer dependencies.
  */
 async function installCheckout(folder) {
   const to = path.join(folder, 'node_modules', PACKAGE.name);

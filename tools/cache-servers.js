@@ -54,7 +54,7 @@ const KINDS = {
   memcached: {
     program: 'memcached',
     packages: ['memcached', 'libevent-2.1-7t64', 'libsasl2-2', 'libseccomp2'],
-    // Memcached runs as root only if an argument says so.
+    // Memcached refuses to run as root without this argument.
     args: (port) => ['-l', '127.0.0.1', '-p', `${port}`, '-u', os.userInfo().username],
     probe: 'version\r\n',
   },
@@ -62,15 +62,15 @@ const KINDS = {
 
 const unpacked = () => path.join(cacheFolder(), 'debian-13-cache-servers');
 
-/** Returns the path of a program of this system; `undefined` if it has none. */
+/** Returns the path of a program of this system; `undefined` if the system lacks the program. */
 function installed(program) {
   const folders = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin'];
   return folders.map((folder) => path.join(folder, program)).find((file) => existsSync(file));
 }
 
 /**
- * Describes which servers this machine cannot run, and how to install them; `undefined` if it can
- * run all.
+ * Describes the servers that this machine cannot run, and how to install them; `undefined` if it
+ * can run all of them.
  */
 function missingServers() {
   if (existsSync(unpacked())) return undefined;
@@ -84,7 +84,7 @@ function missingServers() {
   );
 }
 
-/** Returns the command and the first arguments that run the program. */
+/** Returns the command that runs the program, followed by its first arguments. */
 async function commandOf(program) {
   const own = installed(program);
   if (own !== undefined) return [own];

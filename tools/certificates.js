@@ -1,9 +1,9 @@
 'use strict';
 
-// Makes certificates with openssl: an authority, certificates that it issues, and any other
-// certificates, with chosen versions, extensions, keys, digests and serial numbers. Each run makes
-// new certificates, because stored certificates would expire. The process removes the files when it
-// exits.
+// Makes certificates with openssl: an authority, certificates that the authority issues, and any
+// other certificates, with chosen versions, extensions, keys, digests and serial numbers. Each run
+// makes new certificates, because stored certificates would expire. The process removes the files
+// when it exits.
 
 const { execFileSync } = require('node:child_process');
 const { generateKeyPairSync } = require('node:crypto');
@@ -61,8 +61,8 @@ function openssl(directory, command) {
 
 /**
  * Makes a certificate and returns `{ name, key, cert, keyFile, certFile }`, with the key and the
- * certificate as PEM texts. Without `by` the certificate is self-signed; with empty `extensions` it
- * has version 1. `name` is also the name of the files.
+ * certificate as PEM texts. Without `by`, the certificate is self-signed; with empty `extensions`,
+ * it has version 1. `name` is also the name of the files.
  */
 function makeCertificate(directory, number, options) {
   const { by, key: kind = 'P-256', extensions = by ? LEAF : AUTHORITY, sign = '-sha256' } = options;

@@ -20,7 +20,7 @@ function parseChangelog(text) {
   return { introduction, sections };
 }
 
-/** Whether the date exists. JavaScript reads the 30th of February as the 2nd of March. */
+/** Whether the date exists. JavaScript reads 30 February as 1 or 2 March. */
 function isDate(text) {
   const date = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);

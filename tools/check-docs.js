@@ -23,7 +23,7 @@ const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 /** Removes the fenced blocks from a text. */
 const prose = (text) => text.replace(/^```.*?^```$/gms, '');
 
-/** Returns the anchors of a document's headings, as the hosting service makes them. */
+/** Returns the anchors of a document's headings, in the form that the hosting service generates. */
 function anchors(text) {
   return [...prose(text).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
     heading
@@ -80,8 +80,8 @@ function tableRows(text, heading) {
 }
 
 /**
- * Whether callers use a member as a method. The types declare a method as a property if the method
- * also works without its object.
+ * Whether callers use a member as a method. The types declare such a member as a property if the
+ * method also works without its object.
  */
 function isMethod(member) {
   const isFunction = ts.isPropertyDeclaration(member) && ts.isFunctionTypeNode(member.type);
@@ -123,8 +123,8 @@ function tableFaults(readme, heading, entries, agrees = () => true) {
 }
 
 /**
- * Finds the codes without a row of their own, and the OAuth errors for which the package has advice
- * but the table has no row.
+ * Finds the error codes without a row of their own, and the OAuth errors for which the package has
+ * advice but the table has no row.
  */
 function troubleshootingFaults(text) {
   const [, section = ''] = text.split(/^## Troubleshooting$/m);

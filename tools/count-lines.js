@@ -14,7 +14,7 @@ const LONG_FILE = 350;
 const PRODUCT =
   /^((src|crates\/(?!stand-ins\/)[^/]+\/src)\/(?!.*(_|\/)tests(\.rs$|\/))|lib\/|index\.js$)/;
 const SCAFFOLDING = /^(crates\/[^/]+\/)?(src|tests|__test__|tools|bench|benches|examples|fuzz)\//;
-// Matches comments and literals, inside which comment markers and braces have no meaning.
+// Matches comments and literals, because comment markers and braces have no meaning inside them.
 const RUST_TOKEN =
   /\/\/.*|\/\*[\s\S]*?\*\/|\bb?r(#*)"[\s\S]*?"\1|"(?:\\[\s\S]|[^"\\])*"|'(?:\\u\{\w+\}|\\x\w\w|\\.|[^\\'\n])'/gu;
 
@@ -63,7 +63,9 @@ function scriptLines(text) {
   return lines.size;
 }
 
-/** Counts the lines of Rust and of JavaScript, and finds the product's files that are too long. */
+/**
+ * Counts the lines of Rust and of JavaScript, and finds the files of the product that are too long.
+ */
 function countTree(files, read) {
   const [product, scaffolding, long] = [[0, 0], [0, 0], []];
   for (const file of files) {

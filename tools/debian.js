@@ -1,7 +1,7 @@
 'use strict';
 
-// Unpacks packages of Debian 13 into a folder, and installs nothing. Their programs run on other
-// Linux systems, too, with the C library and the loader that the folder then contains.
+// Unpacks packages of Debian 13 into a folder, and installs nothing. The programs in the packages
+// also run on other Linux systems, with the C library and the loader from the folder.
 
 const { existsSync } = require('node:fs');
 const { mkdir, rm, writeFile } = require('node:fs/promises');
@@ -48,7 +48,10 @@ Dir::State::Status "${apt}/status";
   await rm(apt, { recursive: true });
 }
 
-/** Whether this system can verify and unpack Debian's packages, and run those for x64. */
+/**
+ * Whether this system can verify and unpack Debian's packages, and run the programs in the packages
+ * for x64.
+ */
 function canUnpackDebian() {
   return process.platform === 'linux' && process.arch === 'x64' && existsSync(KEYRING);
 }

@@ -1,8 +1,8 @@
 'use strict';
 
-// Draws panels of the dashboard for Grafana from a real run: a manager on the fake token endpoint,
-// which goes away for a while, observed through the Prometheus exporter. It takes 75 s and writes
-// docs/observability/dashboard.svg.
+// Draws panels of the dashboard for Grafana from a real run: a manager uses the test endpoint,
+// which is unreachable for a while, and the Prometheus exporter observes the manager. The script
+// takes 75 s and writes docs/observability/dashboard.svg.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -20,13 +20,16 @@ const STEP_MS = 500;
 const CALL_MS = 100;
 const PREFIX = 'keycloak_client_token_';
 const COUNT = `${PREFIX}acquisition_duration_count`;
-/** The width over which a rate counts, in samples. */
+/** The length of the window for a rate, in samples. */
 const RANGE = 10;
 const TEXT = '#7d8590';
 const COLOURS = ['#2f81f7', '#e5793a', '#57ab5a'];
 const SIZE = { width: 400, height: 190, left: 44, top: 34, gap: 24 };
 
-/** The lines of the panels that the picture shows: their names, and their values in a sample. */
+/**
+ * The panels of the picture. Each line has a name, and a function that returns its value in a
+ * sample.
+ */
 const LINES = {
   'Remaining life': { 'portal, s': (at) => at(`${PREFIX}remaining`) },
   'Acquisitions per second': {
@@ -45,7 +48,10 @@ function rate(measure) {
   return (sample, earlier, seconds) => (measure(sample) - measure(earlier)) / seconds;
 }
 
-/** Returns the scrapes of a run with an outage, as functions from a name to a value. */
+/**
+ * Returns the scrapes of a run with an outage. Each scrape is a function that returns the value of
+ * a metric.
+ */
 async function observe() {
   const sdk = startSdk(undefined, await loadPackages());
   const endpoint = await startFakeTokenEndpoint({ expiresIn: 10 });

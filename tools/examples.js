@@ -60,7 +60,7 @@ const isCode = ({ language }) => ['js', 'ts'].includes(language);
 const needsBackstage = ({ code }) =>
   /['"](@backstage|keycloak-token-manager\/backstage)/.test(code);
 
-/** Returns all code in documents and doc comments. */
+/** Returns the code blocks of all documents and doc comments. */
 function allExamples() {
   const blocks = documents().flatMap((file) => blocksOf(file));
   return [...blocks, ...TYPES.flatMap((file) => examplesOf(file))].filter(isCode);
@@ -69,7 +69,7 @@ function allExamples() {
 function compilerOptions() {
   const config = JSON.parse(read('tsconfig.json'));
   const own = { ...config.compilerOptions, noUnusedLocals: false, noUnusedParameters: false };
-  // `await using` needs the types of a newer library.
+  // `await using` needs the types of a newer standard library.
   const { options } = ts.convertCompilerOptionsFromJson(
     { ...own, lib: ['es2022', 'esnext.disposable'] },
     root,

@@ -1,7 +1,7 @@
 'use strict';
 
 // `npm run fuzz -- <target> [--runs N] [-- <option of libFuzzer> …]` runs a target of `fuzz/` with
-// N inputs of libFuzzer, by default a million. libFuzzer writes inputs that reach new code to
+// N inputs of libFuzzer. The default is a million. libFuzzer writes inputs that reach new code to
 // `fuzz/target/found/<target>`, and inputs that fail to `fuzz/artifacts/<target>`.
 
 const { mkdir } = require('node:fs/promises');

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Each line of the standard input names the process group to guard from now on, or no group if the
-# line is empty. The input ends when the process at its other end closes it or dies. This script
-# then ends the group of the last line and removes the folder $1.
+# line is empty. The input ends when the process that writes it closes it or dies. This script then
+# ends the group of the last line and removes the folder $1.
 group=
 while read -r line; do group=$line; done
 if [ -n "$group" ]; then

@@ -29,8 +29,9 @@ function filesIn(folder, end) {
 
 /**
  * Resolves with the number of passed tests and the names of skipped tests; rejects if a test failed
- * or none ran. With `mayLeaveOut: false` a skipped test counts as failed on CI. With `isBuffered`
- * the function prints the output at the end, so that other stages can print their output first.
+ * or no test ran. With `mayLeaveOut: false`, a skipped test counts as failed on CI. With
+ * `isBuffered`, the function prints the output at the end, so that other stages can print their
+ * output first.
  */
 async function nodeTest(files, { mayLeaveOut = true, isBuffered, flags = [], ...options } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));

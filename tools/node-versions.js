@@ -9,8 +9,8 @@ const { dependencies } = require('./nodes/package.json');
 const nodeMajors = Object.keys(dependencies).map((name) => Number(name.replace('node-', '')));
 
 /**
- * Resolves with the path of a Node of that major version; rejects if it is not available on this
- * system.
+ * Resolves with the path of a Node of that major version; rejects if that Node is not available on
+ * this system.
  */
 async function nodeBinary(major) {
   if (Number(process.versions.node.split('.', 1)[0]) === major) return process.execPath;

@@ -11,7 +11,10 @@ const { root } = require('./run.js');
 
 const COMMAND = 'npm run options';
 const COLUMNS = 100;
-/** The section of the configuration schema that holds the options, and the one of named clients. */
+/**
+ * The section of the configuration schema that contains the options, and the section that contains
+ * named clients.
+ */
 const SECTION = ['boost', 'kagenti', 'auth'];
 const CLIENTS = ['keycloak', 'clients'];
 /** The keys of a section that are not options of a manager. */
@@ -31,9 +34,9 @@ const BACKEND_KEYS = {
 };
 
 /**
- * The form of each kind of option in the README, the types, the schema and Rust, where `expected`
- * is the text of a fault. A row without a kind has its own `type`, `shown` and `schema`, and its
- * own Rust code. A configuration file cannot contain an option without `schema` and `members`.
+ * The form of each kind of option in the README, the types, the schema and Rust. `expected` is the
+ * text of a fault. A row without a kind has its own `type`, `shown` and `schema`, and its own Rust
+ * code. A configuration file cannot contain an option without `schema` and `members`.
  */
 const KINDS = {
   string: text('string', 'a non-empty string'),
@@ -81,9 +84,10 @@ const kindOf = (row) => KINDS[row.kind] ?? {};
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 const readTable = () => JSON.parse(read('options.json'));
 
-/** The sentences about unit, range and default, generated from the data of a row. */
+/** Returns the sentences about unit, range and default for the data of a row. */
 function rules({ kind, minimum, unit, default: value }) {
-  const range = kind === 'integer' ? [`In ${unit}, an integer of at least ${minimum}.`] : [];
+  const integer = minimum === 0 ? 'A non-negative integer' : `An integer of at least ${minimum}`;
+  const range = kind === 'integer' ? [`${integer}, in ${unit}.`] : [];
   return value === undefined ? range : [...range, `Default: ${value}.`];
 }
 
@@ -110,7 +114,7 @@ function readme(table, whole) {
   return replaceBetween('README.md', whole, head, '\n\n', table.map(readmeRow).join('\n'));
 }
 
-/** A comment for the member of an interface, wrapped at the line limit. */
+/** Returns a comment for the member of an interface, wrapped at the line limit. */
 function comment(sentences) {
   // A link stays on one line.
   const words = sentences.join(' ').split(/ (?![^{]*\})/);
@@ -184,8 +188,8 @@ function withoutDescriptions(members) {
 function schema(table) {
   const at = (path, inner) =>
     path.reduceRight((value, key) => ({ type: 'object', properties: { [key]: value } }), inner);
-  // Credentials may be optional, so a section may lack members that a manager requires. The reader
-  // reports them.
+  // The credentials of a section may be optional, so the schema requires no member. The reader
+  // reports the missing members.
   const { type, properties } = section(table);
   const members = { ...properties, ...BACKEND_KEYS };
   const whole = {
@@ -238,13 +242,15 @@ const DERIVED = {
   'crates/manager/src/options/table.rs': rust,
 };
 
-/** The required content of the files, by name; `read` returns their current content. */
+/**
+ * Returns the required content of the files, keyed by name; `read` returns their current content.
+ */
 function derived(table, read) {
   const entries = Object.entries(DERIVED);
   return Object.fromEntries(entries.map(([file, write]) => [file, write(table, read(file))]));
 }
 
-/** The derived files that do not agree with the table. */
+/** Returns a message for each derived file that does not agree with the table. */
 function optionFaults(table, read) {
   return Object.entries(derived(table, read))
     .filter(([file, expected]) => read(file) !== expected)

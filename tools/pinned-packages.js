@@ -23,14 +23,14 @@ async function pinnedPackages(kind, from, log = console.log) {
   const folder = await cachedFrom(kind, sources, async (temporary) => {
     log(`Installing the packages of ${path.basename(path.dirname(from))}/${path.basename(from)}`);
     for (const name of files) await cp(path.join(from, name), path.join(temporary, name));
-    // No package needs its install scripts.
+    // None of the packages needs its install scripts.
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', temporary];
     await run('npm', args, { capture: true });
   });
   return path.join(folder, 'node_modules');
 }
 
-/** The files of the folder's own packages, as paths from the folder, in a fixed order. */
+/** Returns the files of the folder's own packages, as paths from the folder, in a fixed order. */
 async function ownPackages(from) {
   const packages = path.join(from, OWN_PACKAGES);
   if (!existsSync(packages)) return [];

@@ -28,9 +28,9 @@ for (const [signal, status] of [
 }
 
 /**
- * Resolves when the command has succeeded, with its output if `capture` is set; rejects with one
- * line that describes the failure. `forbidden` is a pattern that must not occur in the output;
- * `run` ends a command whose output matches it.
+ * Resolves when the command has succeeded, with its output if `capture` is set. Rejects with one
+ * line that describes the failure. `forbidden` is a pattern that must not occur in the output:
+ * `run` ends a command whose output matches this pattern.
  */
 function run(command, args, { limitSeconds = 900, forbidden, capture = false, env } = {}) {
   return new Promise((resolve, reject) => {

@@ -11,16 +11,15 @@ const { root, run } = require('./run.js');
 const manager = ['--locked', '--package', 'keycloak-manager'];
 
 /**
- * Returns the build folder of a tool. Each tool builds with its own flags, so it shares no files
- * with other builds.
+ * Returns the build folder of a tool. Each tool builds with its own flags, so its build shares no
+ * files with other builds.
  */
 const targetFolder = (name) => path.join(root, 'target', name);
 
 const flags = (more) => [process.env.RUSTFLAGS, more].filter(Boolean).join(' ');
 
 /**
- * The limit is generous, because the machine may be busy. It exists because loom could meet an
- * endless order.
+ * The limit is generous, because the machine may be busy. Without a limit, loom could run forever.
  */
 const LIMIT_SECONDS = 1800;
 
@@ -38,7 +37,7 @@ const SLOW_UNDER_MIRI = [
   'unusable_token_responses',
 ];
 
-/** The environment of the nightly compiler with these components. */
+/** Returns the environment of the nightly compiler with these components. */
 async function nightly(...components) {
   const env = { RUSTUP_TOOLCHAIN: 'nightly' };
   const names = components.flatMap((name) => ['--component', name]);
@@ -80,7 +79,9 @@ async function loom() {
   return `${passed} tests`;
 }
 
-/** Runs the pure layers, and the tests of the manager that end its tasks on simulated time. */
+/**
+ * Runs the tests of the pure layers, and the tests that end the manager's tasks on simulated time.
+ */
 async function miri() {
   const env = {
     ...(await nightly('miri', 'rust-src')),

@@ -50,7 +50,7 @@ class ServerProcess {
     if (child.pid !== undefined) this.#guard.stdin.write(`${child.pid}\n`);
     await once(child, 'spawn');
     fs.closeSync(log);
-    // A caller that does not stop the server can still exit; the guard then stops the server.
+    // A process that does not stop the server can still exit; the guard then stops the server.
     child.unref();
     this.#child = child;
   }
@@ -75,7 +75,7 @@ class ServerProcess {
     if (!this.#send(name)) throw new Error(`cannot send ${name}: the server has ended`);
   }
 
-  /** Sends the signal to the group and resolves when all its processes have ended. */
+  /** Sends the signal to the group, and resolves when all processes of the group have ended. */
   async end(name) {
     if (!this.#isRunning()) return;
     this.#send(name);
@@ -144,8 +144,8 @@ async function isOk(url) {
 }
 
 /**
- * Returns free ports. The function holds all ports open until it knows them, so that it returns no
- * port twice.
+ * Returns free ports. The function keeps all ports open until it has found the last one, so that it
+ * returns no port twice.
  */
 async function freePorts(count) {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));

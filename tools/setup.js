@@ -1,6 +1,7 @@
 'use strict';
 
-// Installs missing or outdated packages and builds the addon. It needs only Node, npm and Rust.
+// Installs missing or outdated packages and builds the addon. This script needs only Node, npm and
+// Rust.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -8,7 +9,7 @@ const { root, run, runMain } = require('./run.js');
 
 /**
  * Whether `node_modules` in the folder contains the packages of its lock file. npm records the
- * packages that it has installed, without optional packages for other systems. The function
+ * packages that it has installed, except for optional packages for other systems. The function
  * compares contents, because a checkout changes the times of files.
  */
 function isInstalled(folder) {
@@ -32,7 +33,7 @@ async function install() {
 
 /**
  * Cargo's settings for a build that takes half the time. The addon is larger and a little slower,
- * which matters to the benchmarks and to the published packages only.
+ * which matters only to the benchmarks and to the published packages.
  */
 const QUICK = { CARGO_PROFILE_RELEASE_LTO: 'off', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16' };
 

@@ -1,9 +1,9 @@
 'use strict';
 
 // `npm run test:core` runs the core of the JavaScript tests with the addon of this checkout, for
-// systems on which `npm test` cannot run completely. With `--packages TARGET` it tests the packages
-// in `dist/`, and also installs them with npm once; the build of Node must be for TARGET, and its
-// version must be 22 or newer.
+// systems on which `npm test` cannot run completely. With `--packages TARGET`, it tests the
+// packages in `dist/`, and also installs them with npm once. Node must be a build for TARGET, of
+// version 22 or newer.
 
 const path = require('node:path');
 const { parseArgs } = require('node:util');

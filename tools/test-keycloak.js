@@ -1,8 +1,9 @@
 'use strict';
 
-// `npm run test:keycloak` runs the tests with a real Keycloak; `-- 24.0.5` uses that release and
-// `-- 24.0.5 refusals changes` runs only the named files. The differences of older releases, and
-// the tests that they skip, are in `__test__/real-keycloak/support/differences.js`.
+// `npm run test:keycloak` runs the tests with a real Keycloak. With `-- 24.0.5`, it uses that
+// release; with `-- 24.0.5 refusals changes`, it runs only the named files. The differences of
+// older releases, and the tests that they skip, are in
+// `__test__/real-keycloak/support/differences.js`.
 
 const path = require('node:path');
 const { filesIn, nodeTest } = require('./node-test.js');

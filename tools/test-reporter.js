@@ -18,7 +18,7 @@ module.exports = async function* report(events) {
 };
 
 /**
- * Returns the first line of an error. Node wraps the error that a test threw, as the cause of
+ * Returns the first line of an error. Node reports the error that a test threw as the cause of
  * another error.
  */
 function firstLineOf(error) {

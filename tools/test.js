@@ -1,9 +1,10 @@
 'use strict';
 
-// The whole check, as stages. `npm test` runs the stages of the table, `npm run test:long` runs
-// long stages that a commit does not need, and `npm test -- <stage> …` runs the named stages of
-// either table; `clippy` means all stages whose names start with `clippy-`. If a stage fails, the
-// next stages still run, unless the installation or the build failed.
+// The complete check, in stages. `npm test` runs the stages of the first table, and `npm run
+// test:long` runs the stages of the second table, which a commit does not need. `npm test --
+// <stage> …` runs the named stages of either table; `clippy` means all stages whose names start
+// with `clippy-`. If a stage fails, the next stages still run, unless the installation or the build
+// failed.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -21,7 +22,8 @@ const core = ['--locked', '--workspace', '--no-default-features'];
 /** The crates that the manager must not depend on. */
 const FORBIDDEN_CRATES = ['napi', 'napi-derive', 'napi-sys', 'rustls', 'hyper', 'reqwest'];
 /**
- * The packages that this system builds for other systems, and tests under a loader or an emulator.
+ * The targets for other systems whose packages this system builds, and tests under a loader or an
+ * emulator.
  */
 const FOREIGN_TARGETS = ['linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'];
 /** The tests of a manager's behaviour, which do not depend on the transport. */
@@ -181,7 +183,7 @@ const stages = {
   },
 };
 
-/** Stages that a commit does not need. `npm test` runs shorter forms of some. */
+/** Stages that a commit does not need. `npm test` runs shorter forms of some of these stages. */
 const longStages = {
   miri,
   'simulated-fleet': () =>
@@ -199,8 +201,9 @@ const longStages = {
 };
 
 /**
- * This stage mostly waits for servers, so it runs beside the stages from the build to the packages,
- * in which Cargo works. The runner prints the output of this stage when the stage is complete.
+ * This stage mostly waits for servers, so it runs at the same time as the stages from the build to
+ * the packages, in which Cargo works. The runner prints the output of this stage when the stage is
+ * complete.
  */
 const BESIDE = 'real-keycloak';
 
@@ -220,7 +223,7 @@ async function runStage(name, stage) {
   return result;
 }
 
-/** Runs the stages one after the other, except for the stage that runs beside them. */
+/** Runs the stages one after the other, except for the stage that runs at the same time. */
 async function runAll(chosen) {
   const results = [];
   let beside;

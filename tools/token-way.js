@@ -1,7 +1,7 @@
 'use strict';
 
-// Checks the section "The way of a token" of CONTRIBUTING.md against the code: the given file must
-// define every function and type of the tables once, and the tables may not exceed a limit.
+// Checks the section "The way of a token" of CONTRIBUTING.md against the code: the file that a row
+// names must define the function or type of the row once, and the tables must not exceed a limit.
 
 const HEADING = '## The way of a token';
 const MOST = { functions: 15, types: 4 };
@@ -16,7 +16,8 @@ function countDefinitions(text, qualified) {
   const escaped = name.replace(/[[\]]/g, '\\$&');
   const patterns = [
     new RegExp(`\\b(fn|struct|enum|type|trait|class|function) ${escaped}\\b`),
-    // A method. A call at the start of a line ends in a semicolon.
+    // This pattern matches a method. It does not match a call at the start of a line, because such
+    // a call ends in a semicolon.
     new RegExp(`^ {2}(async |static )*${escaped}\\(.*\\{$`),
   ];
   let count = 0;

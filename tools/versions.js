@@ -1,6 +1,6 @@
 'use strict';
 
-// The places that hold the version of the package.
+// The places that contain the version of the package.
 
 const NUMBER = '\\d+\\.\\d+\\.\\d+[\\w.-]*';
 const NAME = 'keycloak-token-manager';
@@ -25,7 +25,7 @@ function withVersion(read, version) {
   return changed;
 }
 
-/** Describes the differences from the version in package.json. */
+/** Describes the places whose version differs from the version in package.json. */
 function versionFaults(read) {
   const expected = JSON.parse(read('package.json')).version;
   return places

@@ -148,13 +148,13 @@ const REFUSED = {
   'a catalog module with a password': [
     (readers, config) => readers.readKeycloakOrgOptions(config),
     nest(ORG, { baseUrl: 'https://sso.example.org', username: 'admin', password: CANARY }),
-    `configuration "${ORG}": the manager cannot use a user name and a password; set ` +
+    `configuration "${ORG}": the manager cannot use a user name and password; set ` +
       'clientId and clientSecret of a client with a service account',
   ],
   'a catalog module with a password and a client id': [
     (readers, config) => readers.readKeycloakOrgOptions(config),
     nest(ORG, { clientId: 'admin-cli', username: 'admin', password: CANARY }),
-    /the manager cannot use a user name and a password; set clientId and clientSecret/,
+    /the manager cannot use a user name and password; set clientId and clientSecret/,
   ],
   'a list of scopes with a number': [
     (readers, config) => readers.readOAuthClientOptions(config, OAUTH),

@@ -32,7 +32,7 @@ const READERS = {
 const keyOf = (reader) => (reader === 'readOAuthClientOptions' ? 'openchoreo.auth' : undefined);
 
 const IN_MEMORY =
-  /^configuration "[\w.]+": sharedCache: the cache of this backend is in its memory, .+ or leave out sharedCache$/;
+  /^configuration "[\w.]+": sharedCache: this backend keeps its cache in memory, .+ or remove sharedCache$/;
 
 /** A configuration that a reader refuses, with the error. */
 const REFUSED = {
@@ -101,7 +101,7 @@ describe('sharedCache', () => {
   test('is refused where @backstage/backend-defaults is not installed', () => {
     // The checkout does not have the package.
     assert.throws(() => sharedStore(configOf(VALKEY)), {
-      message: /^sharedCache: cannot find @backstage\/backend-defaults\/cache; install /,
+      message: /^sharedCache: @backstage\/backend-defaults\/cache is not installed; install /,
     });
   });
 });

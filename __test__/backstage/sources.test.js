@@ -164,7 +164,7 @@ describe('a service', () => {
         warnings().map(({ message }) => message),
         [
           `configuration "${KEY}" no longer contains credentials; the manager uses the old ` +
-            'credentials until a restart',
+            'credentials until an edit restores them or the backend restarts',
         ],
       );
     });
@@ -183,7 +183,7 @@ describe('a service', () => {
         [
           `configuration "${KEY}": incomplete: the section has tokenEndpoint and clientId, but ` +
             'clientSecret (or clientSecretFile) is missing; the manager uses the old credentials ' +
-            'until a restart',
+            'until an edit restores them or the backend restarts',
         ],
       );
     });

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The option `tokenFetch` of a service, which a configuration file cannot express. */
+/** The option `tokenFetch` of a service. A configuration file cannot express a function. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');

@@ -17,7 +17,10 @@ const VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'].flatMap((name) => [
 const HTTPS = 'https://sso.a.invalid';
 const ADDRESS = 'https://192.0.2.77:9';
 
-/** The URL, the variables besides `HTTPS_PROXY`, whether the proxy is used, and the option. */
+/**
+ * The URL, the variables that add to or override `HTTPS_PROXY`, whether the manager uses the proxy,
+ * and the option `proxy`.
+ */
 const ROWS = [
   [HTTPS, {}, true],
   ['http://sso.a.invalid', {}, false],

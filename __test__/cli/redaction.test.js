@@ -217,7 +217,7 @@ describe("no fault that Backstage's loader finds shows a piece of a secret", () 
     ],
     ['a file that does not exist', include(`${named}.json`), undefined, /does not exist/],
     ['a missing $file', { $file: named }, undefined, /cannot read \$file in .+: the file/],
-    ['a folder as $file', { $file: '.' }, undefined, /\$file in .+: the file cannot be read/],
+    ['a folder as $file', { $file: '.' }, undefined, /\$file in .+: the file is unreadable/],
     [
       'the secret as the name of $file',
       { $file: `\${CANARY}` },

@@ -97,12 +97,12 @@ const NETWORK = [
   [
     'a port without a server',
     async () => at(`http://127.0.0.1:${await deadPort()}`),
-    ['connection', /refused \(ECONNREFUSED\)/, /check that the server is running/],
+    ['connection', /refused \(ECONNREFUSED\)/, /check that the server or proxy is running/],
   ],
   [
     'a network that drops packets',
     async (t) => at(`http://127.0.0.1:${await startFullListener(t)}`),
-    ['connection', /no answer within 3 s/, /firewalls and network policies/],
+    ['connection', /no response within 3 s/, /firewalls and network policies/],
   ],
   [
     'a server that closes each connection',
@@ -128,7 +128,7 @@ const NETWORK = [
     [
       'connection',
       /\(the proxy of HTTPS_PROXY\): .+\(ECONNREFUSED\)/,
-      /that the server is running/,
+      /that the server or proxy is running/,
     ],
   ],
   [
@@ -144,7 +144,7 @@ const NETWORK = [
   [
     'a SOCKS proxy variable for an http proxy',
     async (t) => through((await refusingProxy(t, '200 OK')).replace('http', 'socks5')),
-    ['proxy', /socks5:.+: (the|no answer)/, /.*HTTPS_PROXY|.*NO_PROXY/],
+    ['proxy', /socks5:.+: (the|no response)/, /.*HTTPS_PROXY|.*NO_PROXY/],
   ],
   [
     'a proxy variable with another scheme',
@@ -169,8 +169,8 @@ const TLS = [
     () => ({ flags: to(secure.tokenEndpoint), env: { SSL_CERT_FILE: ca.certFile } }),
     [
       'TLS',
-      /the authority CN=ca, .+ not trusted by Node/,
-      /ca\.pem: set the variable NODE_EXTRA_CA_CERTS/,
+      /Node does not trust the authority CN=ca, /,
+      /ca\.pem contains this authority; set the variable NODE_EXTRA_CA_CERTS/,
     ],
   ],
   [
@@ -212,7 +212,7 @@ const TLS = [
   [
     'a certificate that is not valid yet',
     (t) => serving(t, issue({ by: ca, validity: FUTURE, subject: '/CN=early' })),
-    ['TLS', /CN=early is not valid before 2048-01-01/, /clock of this machine/],
+    ['TLS', /CN=early is not valid before 2048-01-01/, /this machine's clock/],
   ],
   [
     'an authority that has expired',
@@ -242,7 +242,7 @@ const TLS = [
       const server = net.createServer((socket) => socket.once('data', () => socket.destroy()));
       return at((await listen(t, server)).url.replace('http:', 'https:'));
     },
-    ['TLS', /closed the connection during the handshake/, /port is the one for https/],
+    ['TLS', /closed the connection during the handshake/, /port is for https/],
   ],
   [
     'a certificate that only the core refuses',
@@ -266,12 +266,12 @@ const TLS = [
   [
     'a caFile that does not exist',
     () => to(secure.tokenEndpoint, { 'ca-file': '/nowhere/ca.pem' }),
-    ['TLS', /cannot read caFile "\/nowhere\/ca\.pem" \(ENOENT\)/, /check the mount/],
+    ['TLS', /caFile "\/nowhere\/ca\.pem" is unreadable \(ENOENT\)/, /check the mount/],
   ],
   [
     'a caFile without a certificate',
     (t) => to(secure.tokenEndpoint, { 'ca-file': makeFile(t, 'nothing') }),
-    ['TLS', /contains no PEM certificate/, /in PEM/],
+    ['TLS', /contains no PEM certificate/, /put the PEM certificate/],
   ],
   [
     'verification that is turned off, with an unknown authority',
@@ -308,9 +308,9 @@ const KEYCLOAK = [
     ['token request', /status 401 unauthorized_client/, /copy the secret from the client's/],
   ],
   [
-    'white space in the secret',
+    'whitespace in the secret',
     (t) => to(plain.tokenEndpoint, { 'client-secret-file': makeFile(t, `${SECRET} \n`) }),
-    ['credential', /has white space at its end/, /remove the white space/, 'warning'],
+    ['credential', /has whitespace at its end/, /remove the whitespace/, 'warning'],
   ],
   [
     'a secret with \\n at its end',
@@ -322,7 +322,7 @@ const KEYCLOAK = [
     () => to(plain.tokenEndpoint, { 'client-secret-file': '/nowhere/secret' }),
     [
       'credential',
-      /cannot read clientSecretFile "\/nowhere\/secret" \(ENOENT\)/,
+      /clientSecretFile "\/nowhere\/secret" is unreadable \(ENOENT\)/,
       /check the mount/,
     ],
   ],
@@ -349,7 +349,11 @@ const KEYCLOAK = [
       const key = certificates.server.key.trim().replaceAll('\n', '\\n');
       return to(`${plain.url}/token`, { 'private-key-file': makeFile(t, key) });
     },
-    ['credential', /characters \\n in place of line breaks/, /replace them with line breaks/],
+    [
+      'credential',
+      /characters \\n in place of line breaks/,
+      /replace these characters with line breaks/,
+    ],
   ],
   [
     'a certificate and the key of another one',
@@ -359,7 +363,7 @@ const KEYCLOAK = [
         'client-certificate-file': certificates.client('one').certFile,
         'client-key-file': certificates.client('two').keyFile,
       }),
-    ['credential', /does not belong to the key of the client/, /use the key of this certificate/],
+    ['credential', /does not belong to the client key/, /use the key of this certificate/],
   ],
   [
     'an unknown client',
@@ -477,7 +481,7 @@ const KEYCLOAK = [
   [
     'a token that has expired on arrival',
     answering({ expiresIn: -5 }),
-    ['token', /expired|lives for only/, /Access Token Lifespan/, 'warning'],
+    ['token', /expired|valid for only/, /Access Token Lifespan/, 'warning'],
   ],
   [
     'a scope that the token lacks',

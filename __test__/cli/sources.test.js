@@ -27,9 +27,9 @@ const LIMITS = { concurrency: 3, timeout: 120_000 };
 describe('wrong usage', LIMITS, () => {
   const secrets = options.filter(({ hasFlag }) => !hasFlag);
   const rows = [
-    ['no command', [], /expected a command: doctor, token, decode/],
+    ['no command', [], /expected a command, one of doctor, token, decode/],
     ['an unknown command', [CANARY], /the first argument is not a command/],
-    ['a second argument', ['token', CANARY], /takes no argument besides flags/],
+    ['a second argument', ['token', CANARY], /takes no arguments except flags/],
     ['an unknown flag', ['doctor', `--secret=${CANARY}`], /unknown flag --secret/],
     ['an unknown flag with capitals', ['doctor', `--${CANARY}X`], /unknown flag\n/],
     ['a flag without a value', ['doctor', '--client-id'], /--client-id needs a value/],
@@ -42,7 +42,7 @@ describe('wrong usage', LIMITS, () => {
     ['a flag of another command', ['token', '--json'], /token has no flag --json/],
     ['an option for decode', ['decode', '--client-id', CANARY], /decode has no flag --client-id/],
     ['a key without a file', ['token', '--key', CANARY], /--key needs --config/],
-    ['a broken pair', ['token', '--parameters', CANARY], /--parameters: expected name=value/],
+    ['a broken pair', ['token', '--parameters', CANARY], /--parameters: expected NAME=VALUE/],
     ['a proxy with a password', ['token', '--proxy', `http://a:${CANARY}@p`], /KEYCLOAK_PROXY/],
     [
       'an API with plain http',
@@ -111,7 +111,7 @@ test('token prints a token alone, and decode explains it', async (t) => {
   assert.ok(!decoded.stdout.includes(stdout.trim().split('.')[2]), 'the signature is not shown');
   const broken = await runProgram(['decode'], { input: 'x.y.z' });
   assert.equal(broken.status, 1);
-  assert.match(broken.stdout, /the 5 characters are not a JWT/);
+  assert.match(broken.stdout, /the standard input is not a JWT \(5 characters\)/);
   const refused = await runProgram(args, { env: { KEYCLOAK_CLIENT_SECRET: 'another' } });
   assert.deepEqual([refused.status, refused.stdout], [1, '']);
   assert.match(
@@ -146,7 +146,7 @@ describe('token warns on the standard error about a secret over plain http', LIM
       assert.equal(
         stderr,
         `warning: ${what} uses plain http, so an attacker on the network path can read the ` +
-          "client's secret and tokens; use https unless the network is trusted\n",
+          "client's secret and tokens; use https unless you trust the network\n",
       );
       assert.equal(requests.at(-1).url, endpoint);
     });
@@ -251,11 +251,11 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
       {},
       section('http://h/t', undefined, `      scope: [b, { a: '${ref('MISSING')}' }]`),
     ],
-    ['another key', { SECRET }, /no section keycloak/, { key: 'keycloak' }],
+    ['another key', { SECRET }, /the section keycloak is missing or empty/, { key: 'keycloak' }],
     [
       'a file that does not exist',
       {},
-      /cannot read the configuration file .+ \(ENOENT\)/,
+      /the configuration file .+ is unreadable \(ENOENT\)/,
       {},
       null,
     ],
@@ -306,7 +306,10 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     assert.equal(result.status, 0, JSON.stringify(result));
     const { text: found } = result.findings.find(({ step }) => step === 'options');
     assert.match(found, /from app-config\.yaml, local\.yaml, section boost\.kagenti\.auth/);
-    assert.match(found, /@backstage\/config-loader is not installed here, so only \$\{NAME\}/);
+    assert.match(
+      found,
+      /@backstage\/config-loader is not installed here, so this command replaced only \$\{NAME\}/,
+    );
   });
 
   test('with a missing variable of an optional key is a warning', async (t) => {
@@ -340,17 +343,25 @@ test('the prompt asks for the secret on a terminal, without an echo', {
   streams.stdin.write(`${SECRET}\r`);
   assert.equal(await ended, 0);
   streams.stdout.end();
-  assert.match(await text(streams.stdout), /✓ credential +client_secret_post with clientSecret \(/);
+  const printed = await text(streams.stdout);
+  assert.match(
+    printed,
+    /✓ options +tokenEndpoint, clientId from flags; clientSecret from the terminal/,
+  );
+  assert.match(printed, /✓ credential +client_secret_post with clientSecret \(/);
   assert.ok(said.endsWith('\n') && !said.includes(SECRET), said);
 });
 
 describe('the report for people', LIMITS, () => {
   test('has one line for each step, with advice below a trouble, and no colours', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
-    const args = ['doctor', '--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID];
+    const flags = ['--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID, '--proxy', 'false'];
     const env = { KEYCLOAK_CLIENT_SECRET: `${SECRET} ` };
-    const { status, stdout } = await runProgram(args, { env });
+    const { status, stdout } = await runProgram(['doctor', ...flags], { env });
     assert.equal(status, 1);
+    const sources =
+      'clientSecret from KEYCLOAK_CLIENT_SECRET; tokenEndpoint, clientId, proxy from flags';
+    assert.ok(stdout.includes(sources), stdout);
     const lines = stdout.trimEnd().split('\n');
     const signs = lines.map((line) => line[0]).join('');
     assert.equal(signs, '✓✓✓✓✓✓! ✗ –', stdout);

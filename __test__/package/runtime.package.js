@@ -1,7 +1,7 @@
 'use strict';
 
-// The packages of dist/ in a Backstage backend, under restrictions of Node and of the file system,
-// and in Jest with other settings.
+// The packages of dist/ in a Backstage backend, under Node's permission model, on read-only and
+// noexec file systems, and in Jest configurations that `suite.package.js` does not cover.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');

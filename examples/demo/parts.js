@@ -229,7 +229,7 @@ const doctor = {
     const fixed = await runProgram(args, { KEYCLOAK_CLIENT_SECRET: clientSecret });
     screen.row('exit status', `${status}, and ${fixed.status} without the space`);
     const [first] = output.match(/^[!✗].*/gm) ?? [];
-    const isCause = /credential.+white space at its end/.test(first);
+    const isCause = /credential.+whitespace at its end/.test(first);
     screen.claim(isCause, 'the first trouble that the doctor reports is the cause');
     screen.claim(status === 1 && fixed.status === 0, 'the exit status says whether it found one');
     screen.claim(!output.includes(clientSecret), 'the output does not contain the secret');

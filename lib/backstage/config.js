@@ -64,8 +64,8 @@ function sharedStore(config) {
 
 /**
  * Returns the keys of a section that have a value, except for keys that belong to other code. Reads
- * the section as a whole, because Backstage's reader refuses some unknown keys, and takes others for
- * the path of a nested key.
+ * the section as a whole, because Backstage's reader rejects some unknown keys and interprets
+ * others as the path of a nested key.
  */
 function presentIn(section, knownKeys) {
   return Object.entries(section.get())
@@ -73,7 +73,9 @@ function presentIn(section, knownKeys) {
     .map(([name]) => name);
 }
 
-/** Returns a text about the required options that `names` lacks; `undefined` if it lacks none. */
+/**
+ * Returns a text about the required options that `names` lacks; `undefined` if `names` lacks none.
+ */
 function missingIn(names) {
   const missing = Object.entries(NEEDED)
     .filter(([, alternatives]) => !alternatives.some((name) => names.includes(name)))
@@ -123,7 +125,10 @@ function read(section, key, alternatives, faults) {
   }
 }
 
-/** Returns the alternative that a value matches, or else the first one, which is a string. */
+/**
+ * Returns the alternative of the schema that the value matches. If none matches, returns the first
+ * alternative, which is a string.
+ */
 function branchFor(value, { anyOf }) {
   const fits = ({ type, const: constant }) =>
     type === 'array'
@@ -155,7 +160,9 @@ function readStrings(inner, key, faults) {
   const fields = withoutEmpty(inner.get());
   for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'string') continue;
-    faults.add(`${key}: ${JSON.stringify(name)} must be a string: put the value in quotes`);
+    faults.add(
+      `${key}: ${JSON.stringify(name)} must be a string; put the value in quotation marks`,
+    );
   }
   return fields;
 }
@@ -214,7 +221,7 @@ function configError(key, text) {
   return invalid(`${atKey(key)}: ${text}`);
 }
 
-/** Returns the error for a section, or for the result of a reader, that lacks required options. */
+/** Returns the error for a section or a reader's result that lacks required options. */
 function incompleteError(where, text) {
   const error = invalid(`${where}: ${text}`);
   incomplete.add(error);

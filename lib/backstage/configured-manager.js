@@ -58,7 +58,10 @@ class ConfiguredManager {
     return undefined;
   }
 
-  /** Logs where the options come from: the keys, but no value. A partial section has a warning. */
+  /**
+   * Logs the keys from which the options come, but no value. For a partial section, the warning
+   * about it is enough.
+   */
   #report() {
     const { source, config, logger } = this.#parts;
     if (this.view !== undefined) logger.info(`the manager uses ${source.used(config)}`);
@@ -87,7 +90,7 @@ class ConfiguredManager {
       if (options === undefined)
         return this.#keep(`${source.where} no longer contains credentials`);
       const print = this.#print(options);
-      // Most edits concern other sections. To apply such an edit would end a cool-down.
+      // Most edits concern other sections. Applying such an edit would end a cool-down.
       if (print === this.#inUse) return;
       if (this.view === undefined) this.#open(options);
       else await this.#update({ logger, ...options });
@@ -103,7 +106,8 @@ class ConfiguredManager {
   #keep(reason) {
     if (this.#inUse === undefined) return;
     this.#inUse = undefined;
-    const consequence = 'the manager uses the old credentials until a restart';
+    const consequence =
+      'the manager uses the old credentials until an edit restores them or the backend restarts';
     this.#parts.logger.warn(`${reason}; ${consequence}`);
   }
 
@@ -115,7 +119,10 @@ class ConfiguredManager {
     }
   }
 
-  /** Adds the place of the options to an error of the manager, which names only the option. */
+  /**
+   * Adds the place of the options to an error of the manager, because the error names only the
+   * option.
+   */
   #atSource(error) {
     if (error.code !== 'ERR_KEYCLOAK_CONFIG') return error;
     return invalid(`${this.#parts.source.where}: ${error.message}`, error.cause);

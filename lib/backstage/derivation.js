@@ -1,6 +1,6 @@
 /**
  * Derives managers from a manager of the registry or of a pool. The registry and the pool may
- * replace their manager while it is in use, so the code derives each manager again from the new
+ * replace their manager while it is in use, so this module derives each manager again from the new
  * one.
  */
 'use strict';

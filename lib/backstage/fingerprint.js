@@ -35,8 +35,8 @@ function fingerprints() {
 }
 
 /**
- * Whether the value is a plain object. The function does not compare with `Object.prototype`, because
- * under Jest the object may come from another JavaScript realm.
+ * Whether the value is a plain object. The function does not compare the prototype with
+ * `Object.prototype`, because under Jest the object may come from another JavaScript realm.
  */
 function isPlain(value) {
   if (typeof value !== 'object' || value === null) return false;

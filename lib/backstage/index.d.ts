@@ -24,8 +24,8 @@ export interface KeycloakTokenManagerService extends DerivedTokenManager, AsyncD
   /** The id of the plugin that received this service. */
   readonly pluginId: string;
   /**
-   * Leaves the manager open for the other plugins; the manager closes when the backend shuts down.
-   * A {@link KeycloakTokenManagersService} then no longer counts this plugin as a user of the
+   * Does not close the manager, which other plugins use; the manager closes when the backend shuts
+   * down. A {@link KeycloakTokenManagersService} then no longer counts this plugin as a user of the
    * manager.
    */
   close(): Promise<void>;
@@ -54,15 +54,16 @@ export interface OptionalKeycloakTokenManagerService {
 }
 
 /**
- * A service of several managers: one for each named client of a section, and one for each client
- * that your code does not know in advance. All plugins of a backend share these managers.
+ * A service of several managers: one for each named client of a section, and one for each set of
+ * options that your code passes. All plugins of a backend share these managers.
  *
- * The service closes a manager that has been idle for 10 minutes (by default) once no plugin refers
- * to it: every plugin has dropped its reference or called `close()`. At most 100 managers (by
- * default) are open. To open another manager, the service closes the least recently used manager,
- * and prefers managers to which no plugin refers. A plugin can still use a closed manager: the next
- * call opens the manager again and requests a token. The service never closes a manager during a
- * call, so more managers may be open while many calls are in progress.
+ * The service closes a manager that has been idle for 10 minutes (by default) if no plugin refers
+ * to it any more: every plugin has dropped its reference or called `close()`. At most 100 managers
+ * (by default) are open. To open another manager, the service closes the least recently used
+ * manager, and prefers managers to which no plugin refers. A plugin can still use a closed manager:
+ * the next call opens the manager again and requests a token. The service never closes a manager
+ * during a call, so the number of open managers may exceed this limit while many calls are in
+ * progress.
  *
  * @example
  * ```ts
@@ -95,7 +96,7 @@ export interface KeycloakTokenManagersService {
    */
   get(name: string): KeycloakTokenManagerService;
   /**
-   * Returns the manager with these options, and the same manager for equal options. The service
+   * Returns the manager with these options. Equal options return the same manager. The service
    * compares plain values, lists and records by value, and functions and other objects by identity,
    * so create your functions only once.
    *
@@ -107,25 +108,25 @@ export interface KeycloakTokenManagersService {
    * calls of that manager reject with `ERR_KEYCLOAK_CLOSED`. The next `get` or `getFor` opens a new
    * manager.
    *
-   * @returns A promise of `true` if the service had such a manager, otherwise of `false`.
+   * @returns A promise of a boolean: whether the service had such a manager.
    */
   close(nameOrOptions: string | KeycloakTokenManagerOptions): Promise<boolean>;
 }
 
 /**
  * The service that the section `boost.kagenti.auth` configures. The service has a default factory:
- * a plugin declares the service as a dependency, and the backend needs no further line. The id of
- * the service is `keycloak-token-manager`.
+ * a plugin declares the service as a dependency, and the backend needs no additional line. The id
+ * of the service is `keycloak-token-manager`.
  *
  * The section accepts the {@link KeycloakTokenManagerOptions} that YAML can express, under the same
- * names. If the section is missing, incomplete or wrong, the plugins that depend on the service
- * fail to start with `ERR_KEYCLOAK_CONFIG`. The service applies an edit while the backend runs, and
- * callers keep getting valid tokens. The service logs and ignores an edit that is wrong or removes
- * the section.
+ * names, and `sharedCache` and `telemetry`. If the section is missing, incomplete or wrong, the
+ * plugins that depend on the service fail to start with `ERR_KEYCLOAK_CONFIG`. The service applies
+ * an edit while the backend runs, and callers keep getting valid tokens. The service logs and
+ * ignores an edit that is wrong or removes the section.
  *
- * Services with equal options share one manager, even if they belong to different copies of this
- * package in one process. All options except `resource`, `name` and `logger` must be equal,
- * including the credential.
+ * Services with equal options in one thread share one manager, even if they belong to different
+ * copies of this package (of one major version, or of one minor version before 1.0.0). All options
+ * except `resource`, `name`, `logger` and `telemetry` must be equal, including the credential.
  *
  * @example
  * ```ts
@@ -153,9 +154,8 @@ export const keycloakTokenManagerServiceRef: ServiceRef<
 >;
 
 /**
- * The service of several managers whose named clients the section `keycloak.clients` configures.
- * The section may be missing. The service has a default factory and the id
- * `keycloak-token-managers`.
+ * The service of several managers. The section `keycloak.clients` configures the named clients. The
+ * section may be missing. The service has a default factory and the id `keycloak-token-managers`.
  *
  * @example
  * ```ts
@@ -259,8 +259,8 @@ export interface KeycloakTokenManagerServiceRefOptions {
    */
   read?: KeycloakOptionsReader | undefined;
   /**
-   * Keys of the section that belong to other code. The service does not read them. Any other
-   * unknown key is an error. Default: none.
+   * Keys of the section that belong to other code. The service does not read these keys. Any other
+   * unknown key is an error. You cannot combine this option with `read`. Default: none.
    */
   knownKeys?: readonly string[] | undefined;
   /**
@@ -269,7 +269,9 @@ export interface KeycloakTokenManagerServiceRefOptions {
    * section, and the plugins do not start if a section is wrong. Default: false.
    */
   optional?: boolean | undefined;
-  /** The option `tokenFetch` of the manager, which a configuration file cannot express. */
+  /**
+   * The option `tokenFetch` of the manager. In a configuration file, this option can only be `true`.
+   */
   tokenFetch?: true | TokenFetch | undefined;
 }
 
@@ -287,7 +289,8 @@ export interface KeycloakTokenManagerServiceRefOptions {
  * ```
  *
  * If the credentials are missing or partial, or an option is wrong, the plugins that depend on the
- * service fail to start with an error that names the key and the cause.
+ * service fail to start with an `ERR_KEYCLOAK_CONFIG` that names the key or the service, and the
+ * cause.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
  * @example
@@ -324,8 +327,8 @@ export function createKeycloakTokenManagerServiceRef<IsOptional extends boolean 
  *   keys are the names of clients. Default: `keycloak.clients`. Declare the secrets of another
  *   section as for {@link createKeycloakTokenManagerServiceRef}. `maxManagers`: the maximum number
  *   of open managers, an integer of at least 1. Default: 100. `idleTimeoutMs`: the time after which
- *   the service closes an unused manager, in milliseconds, from 1 to 2,147,483,647. Default:
- *   600,000.
+ *   the service closes an unused manager, in milliseconds, a number from 1 to 2,147,483,647.
+ *   Default: 600,000.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
  * @example
  * ```ts
@@ -380,8 +383,9 @@ export function readKeycloakTokenManagerOptions(
 /**
  * Reads the configuration of the augment plugin: `auth.tokenEndpoint`, `auth.clientId` and
  * `auth.clientSecret`, and the keys `skipTlsVerify`, `tokenExpiryBufferSeconds` and `baseUrl` next
- * to `auth`. `baseUrl` becomes `resource.baseUrl`. The function does not read the time limits of
- * the plugin, because they concern the API.
+ * to `auth`. `baseUrl` becomes `resource.baseUrl`. The function also reads `auth.sharedCache` and
+ * `auth.storeKey`. The function does not read the time limits of the plugin, because they concern
+ * the API.
  *
  * @param key The key of the section. Default: `augment.kagenti`.
  * @returns `undefined` if none of the three credentials has a value.
@@ -407,7 +411,7 @@ export function readAugmentKagentiOptions(
 /**
  * Reads the configuration of the cost-management plugin: `clientId`, `clientSecret` and
  * `ssoBaseUrl` (default: `https://sso.redhat.com`). The realm is `redhat-external`, and the scope
- * is `api.console`.
+ * is `api.console`. The function also reads `sharedCache` and `storeKey`.
  *
  * @param key The key of the section. Default: `costManagement`.
  * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
@@ -433,7 +437,7 @@ export function readCostManagementOptions(
 /**
  * Reads a provider of the catalog module for Keycloak: `baseUrl`, `loginRealm` (default: `master`),
  * `clientId` and `clientSecret`. `baseUrl` also becomes `resource.baseUrl`, for calls to the admin
- * API.
+ * API. The function also reads `sharedCache` and `storeKey`.
  *
  * @param id The id of the provider, below `catalog.providers.keycloakOrg`. Default: `default`.
  * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
@@ -459,7 +463,8 @@ export function readKeycloakOrgOptions(
 
 /**
  * Reads a section with the keys `tokenUrl`, `clientId`, `clientSecret` and `scopes` (a string or a
- * list), as OpenChoreo and other plugins use them. The function reads no other key.
+ * list), as OpenChoreo and other plugins use them. The function also reads `sharedCache` and
+ * `storeKey`, and no other key.
  *
  * @param key The key of the section.
  * @returns `undefined` if neither `tokenUrl` nor `clientId` nor `clientSecret` has a value.

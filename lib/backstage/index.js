@@ -41,8 +41,8 @@ const DEPENDENCIES = {
 };
 
 /**
- * Creates a reference to an additional service, for a second realm or client. This service needs no
- * `backend.add` either.
+ * Creates a reference to an additional service, for a second realm or client. Like the default
+ * service, this service needs no `backend.add`.
  */
 function createKeycloakTokenManagerServiceRef(options) {
   check(options);
@@ -57,12 +57,14 @@ function check(options) {
   const { id, configKey, read, knownKeys } = options ?? {};
   nonEmpty('id', id);
   if ((configKey === undefined) === (read === undefined)) {
-    throw invalid('expected exactly one of configKey and read');
+    throw invalid('configKey, read: expected exactly one of them');
   }
   if (read === undefined) nonEmpty('configKey', configKey);
   else if (typeof read !== 'function') throw invalid('read: expected a function');
   if (knownKeys === undefined) return;
-  if (read !== undefined) throw invalid('knownKeys: does not work with read, which chooses keys');
+  if (read !== undefined) {
+    throw invalid('knownKeys: this option does not work with read, which chooses the keys');
+  }
   if (!Array.isArray(knownKeys) || !knownKeys.every((key) => typeof key === 'string')) {
     throw invalid('knownKeys: expected an array of strings');
   }
@@ -99,8 +101,8 @@ function createFactory(service, { configKey, knownKeys, optional = false, read, 
 }
 
 /**
- * Creates a reference to an additional service of several managers, with another section or other
- * limits.
+ * Creates a reference to an additional service that provides several managers, with another section
+ * or other limits.
  */
 function createKeycloakTokenManagersServiceRef(options) {
   const {
@@ -159,7 +161,7 @@ module.exports = {
   keycloakTokenManagerServiceFactory,
   keycloakTokenManagerServiceRef,
   keycloakTokenManagersServiceRef,
-  // Node finds the names of exports for `import` only if the names stand here.
+  // `import` finds a named export only if its name appears here literally.
   readAugmentKagentiOptions,
   readCostManagementOptions,
   readKeycloakOrgOptions,

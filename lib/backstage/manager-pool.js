@@ -1,7 +1,8 @@
 /**
- * Managers by name, from a section of the configuration, and by their options, for clients that the
- * code does not know in advance. `idle-policy.js` decides which managers the pool closes. A plugin
- * can still use a manager that the pool has closed: the next call opens it again.
+ * A pool of managers. It finds a manager by name, in a section of the configuration, or by options,
+ * for clients that the code does not know in advance. `idle-policy.js` decides which managers the
+ * pool closes. A plugin can still use a manager that the pool has closed: the next call opens it
+ * again.
  */
 'use strict';
 
@@ -15,7 +16,7 @@ const { sectionSource } = require('./source.js');
 
 /** The number of times that the pool looks for idle managers during one idle timeout. */
 const SWEEPS = 4;
-/** The methods that return a promise, during which the manager must stay open. */
+/** The methods that return a promise. The manager must stay open until the promise settles. */
 const CALLS = ['getToken', 'getAccessToken', 'getTokenForStreaming', 'fetch', 'headers'];
 const OTHERS = ['invalidateToken', 'clearCache', 'dpopProof', 'snapshot', 'forgetSubject'];
 
@@ -24,7 +25,10 @@ class ManagerPool {
   #entries = new Map();
   #size = 0;
   #uses = 0;
-  /** The promises whose end the pool awaits. A manager returns one promise for many cached reads. */
+  /**
+   * The promises whose end the pool awaits. The set exists because a manager returns the same
+   * promise for many cached reads.
+   */
   #awaited = new WeakSet();
   #print = fingerprints();
   #parts;
@@ -129,8 +133,9 @@ class ManagerPool {
   }
 
   /**
-   * Returns the entry with the same key that the pool has. The pool forgets a closed entry that no
-   * plugin refers to, and may have opened another one before a plugin uses its old handle again.
+   * Returns the pool's current entry with the key of this entry. The pool forgets a closed entry
+   * that no plugin refers to, and may have opened another one before a plugin uses its old handle
+   * again.
    */
   #currentOf(entry) {
     return entry.isEnded ? entry : (this.#entries.get(entry.key) ?? entry);
@@ -188,7 +193,7 @@ class ManagerPool {
     promise.then(done, done);
   }
 
-  /** Returns the open manager of an entry. An entry that has ended keeps a closed manager. */
+  /** Returns the open manager of an entry. The manager of an entry that has ended is closed. */
   #opened(entry) {
     if (entry.opened !== undefined) return entry.opened;
     entry.opened = entry.open();
@@ -240,7 +245,7 @@ class ManagerPool {
     if (!isReferenced(entry)) this.#entries.delete(entry.key);
   }
 
-  /** Closes a manager for good. */
+  /** Closes a manager permanently. */
   async #end(entry) {
     entry.isEnded = true;
     this.#entries.delete(entry.key);

@@ -1,6 +1,6 @@
 /**
  * Readers for the configuration of existing plugins, which have their own names for the options or
- * keep some options outside the section with the credentials. Beside the credentials, each section
+ * keep some options outside the section with the credentials. Next to the credentials, each section
  * may have `sharedCache` and `storeKey`. The readers ignore all keys that they do not know.
  */
 'use strict';
@@ -19,8 +19,8 @@ const {
 const DEFAULT_SSO_BASE_URL = 'https://sso.redhat.com';
 
 /**
- * Reads `augment.kagenti` of the augment plugin: the credentials below `auth`, and the options next
- * to `auth` that concern the token. `baseUrl` is the URL of the API.
+ * Reads `augment.kagenti` of the augment plugin: the credentials are below `auth`, and other
+ * options of the token are next to `auth`. `baseUrl` is the URL of the API.
  */
 function readAugmentKagentiOptions(config, key = 'augment.kagenti') {
   const section = sectionAt(config, key);
@@ -59,11 +59,11 @@ function readCostManagementOptions(config, key = 'costManagement') {
 function readKeycloakOrgOptions(config, id = 'default') {
   const key = `catalog.providers.keycloakOrg.${id}`;
   const section = sectionAt(config, key);
-  // A user name beside `clientId` alone means a password, too.
+  // A user name without a client secret means that the section also has a password.
   if (section.text('username') !== undefined && section.text('clientSecret') === undefined) {
     throw configError(
       key,
-      'the manager cannot use a user name and a password; set clientId and clientSecret of a ' +
+      'the manager cannot use a user name and password; set clientId and clientSecret of a ' +
         'client with a service account',
     );
   }
@@ -117,7 +117,9 @@ function sectionAt(config, key) {
     number: readWith((path) => config.getOptionalNumber(path)),
     flag,
     textOrTexts: (name) => (Array.isArray(valueAt(name)) ? texts(name) : text(name)),
-    /** Returns the options with these keys, all of which are required; `undefined` if all are empty. */
+    /**
+     * Returns the options with these keys, which are all required; `undefined` if all are empty.
+     */
     client(keys) {
       const entries = Object.entries(keys).map(([option, name]) => [option, text(name), name]);
       const missing = entries.filter(([, value]) => value === undefined).map(([, , name]) => name);

@@ -1,12 +1,13 @@
 /**
  * The managers of this thread, which all copies of the package in the thread share: in Red Hat
  * Developer Hub, every exported plugin carries its own copy. The copies find each other by a symbol
- * with their version, and use the registry of the copy that the process loaded first, through
- * `open`, the methods of the views that it returns, and `sharedStore`.
+ * with their version, and use the registry of the copy that the thread loaded first. They use only
+ * `open`, the methods of the views that `open` returns, and `sharedStore`.
  *
- * Two views share a manager if all their options are equal, except for the options that belong to
- * the view, and for `telemetry`, which applies to the manager if one of its views has it. The
- * registry returns a manager only for its complete options, and does not list managers.
+ * Two views share a manager if all their options are equal, except for `telemetry` and the options
+ * that belong to the view. The manager has `telemetry` if one of its views has it. To obtain a
+ * manager from the registry, a caller needs the manager's complete options; the registry does not
+ * list managers.
  */
 'use strict';
 
@@ -33,7 +34,7 @@ const LONGEST_WAIT_MS = 15_000;
 class Registry {
   #entries = new Map();
   #print = fingerprints();
-  /** The changes that arrived in this turn. */
+  /** The changes that arrived in this turn of the event loop. */
   #changes = [];
 
   /**
@@ -41,7 +42,7 @@ class Registry {
    * writes log lines to the logger of the oldest view that has a logger.
    *
    * @returns the methods of a manager, and `update(options)`, whose promise rejects if the options
-   *   are wrong. `close()` closes the manager if this is its last view.
+   *   are wrong. `close()` also closes the manager if this is its last view.
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`
    */
   open(options) {
@@ -65,7 +66,7 @@ class Registry {
     return entry;
   }
 
-  /** Removes a view; returns whether it was the last one. */
+  /** Removes a view. Returns whether it was the last view of the manager. */
   #leave(view, entry) {
     entry.views.delete(view);
     if (entry.views.size > 0) {
@@ -143,7 +144,7 @@ class Registry {
     const { entry, inUse } = view;
     view.entry = joined;
     joined.views.add(view);
-    // The view never used the manager of the change before.
+    // The view never used the manager of the previous change.
     if (entry !== inUse && entry !== joined) this.#retire(view, entry);
     if (!isOtherOrigin) await this.#awaitToken(view, joined);
     // The view may have moved on in the meantime.
@@ -157,7 +158,7 @@ class Registry {
   async #awaitToken(view, joined) {
     const { inUse } = view;
     const secondsLeft = () => inUse.manager.snapshot().secondsToHardExpiry ?? 0;
-    // The earlier manager may refresh its token for other views. Only the present token counts.
+    // The earlier manager may refresh its token for other views. Only the current token counts.
     const endMs = performance.now() + secondsLeft() * 1000;
     const isWaiting = () => view.entry === joined && view.inUse === inUse && !view.isClosed;
     while (joined !== inUse && isWaiting()) {
@@ -182,7 +183,7 @@ function obtainsToken(manager) {
   );
 }
 
-/** Returns how long a call may wait for a token, in milliseconds. */
+/** Returns the time for which a call may wait for a token, in milliseconds. */
 function longestWait({ requestTimeoutMs = LONGEST_WAIT_MS }) {
   return requestTimeoutMs;
 }
@@ -233,7 +234,7 @@ function shareable({ logger: given, telemetry: _ofTheView, ...options }, views) 
   return { ...options, resource: undefined, logger: Object.fromEntries(relays) };
 }
 
-/** Creates a manager to close, for a closed view whose own manager serves other views. */
+/** Creates a manager to close on behalf of a closed view whose own manager serves other views. */
 function standIn(name) {
   const tokenEndpoint = 'http://localhost/';
   return new KeycloakTokenManager({ tokenEndpoint, clientId: name, clientSecret: name });

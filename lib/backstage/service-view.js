@@ -28,7 +28,10 @@ function serviceView(pluginId, manager) {
   return Object.freeze(view);
 }
 
-/** Creates the service of optional credentials. An edit may add its manager later. */
+/**
+ * Creates the service for optional credentials. An edit of the configuration may add its manager
+ * later.
+ */
 function optionalService(pluginId, configured) {
   let view;
   return Object.freeze({
@@ -39,7 +42,7 @@ function optionalService(pluginId, configured) {
   });
 }
 
-/** Creates the service of several managers. */
+/** Creates the service that provides several managers. */
 function poolService(pluginId, pool) {
   return Object.freeze({
     pluginId,

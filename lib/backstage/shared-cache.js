@@ -1,8 +1,8 @@
 /**
  * The shared store of a section with `sharedCache: true`: the cache that `backend.cache` of the
- * same configuration describes. Its settings identify a store, so that all managers of a backend
- * use one connection. Backstage has no root-scoped cache service, so the store has its own
- * CacheManager.
+ * same configuration describes. The cache settings identify a store, so that all managers of a
+ * backend use one connection. Backstage has no root-scoped cache service, so the store creates its
+ * own CacheManager.
  */
 'use strict';
 
@@ -13,14 +13,14 @@ const { fingerprints } = require('./fingerprint.js');
 const SETTINGS = 'backend.cache';
 const MODULE = '@backstage/backend-defaults/cache';
 const WITHOUT =
-  'sharedCache: the cache of this backend is in its memory, where no other replica finds the ' +
-  `tokens; set ${SETTINGS}.store to redis, valkey or memcache, or leave out sharedCache`;
+  'sharedCache: this backend keeps its cache in memory, where no other replica finds the tokens; ' +
+  `set ${SETTINGS}.store to redis, valkey or memcache, or remove sharedCache`;
 
 const print = fingerprints();
 const stores = new Map();
 
 /**
- * Returns the store for a configuration. The store opens the connection at the first use.
+ * Returns the store for a configuration. The store opens its connection at the first use.
  *
  * @throws {Error} with a text for the operator, if the backend has no cache that replicas share
  */
@@ -30,8 +30,8 @@ function sharedStore(config) {
   const key = print(settings);
   if (!stores.has(key)) {
     const { CacheManager } = loadCaches();
-    // The caches get no logger: the clients log a line for each attempt to connect, and the manager
-    // logs one for each outage.
+    // The caches get no logger: with a logger, a client would log each attempt to connect, and the
+    // manager already logs each outage.
     const open = () => CacheManager.fromConfig(config);
     // `fromConfig` reads the settings and does not connect.
     open();
@@ -50,7 +50,7 @@ function loadCaches() {
       if (error.code !== 'MODULE_NOT_FOUND') throw error;
     }
   }
-  throw new Error(`sharedCache: cannot find ${MODULE}; install @backstage/backend-defaults`);
+  throw new Error(`sharedCache: ${MODULE} is not installed; install @backstage/backend-defaults`);
 }
 
 module.exports = { sharedStore };

@@ -1,6 +1,6 @@
 /**
  * The sources of a service's options: a section of the configuration, or a function of the plugin.
- * A source has four members: `where` is the beginning of its errors, `read(config)` returns
+ * A source has four members: `where` is the beginning of its error messages, `read(config)` returns
  * `undefined` if the configuration contains no credentials, `missing()` returns the error for that
  * case, and `used(config)` names the keys from which the options come.
  */
@@ -60,7 +60,7 @@ function functionSource(id, read) {
   };
 }
 
-/** Returns those of the keys that have a value. */
+/** Returns the keys that have a value. */
 const present = (config, keys) =>
   keys.filter((key) => withoutEmpty(config.getOptional(key)) !== undefined);
 
@@ -68,13 +68,13 @@ function callRead(read, config, where) {
   try {
     return withoutEmpty(read(config));
   } catch (error) {
-    // An error of this package already names the key.
+    // The message of an error of this package already names the key.
     if (error?.code?.startsWith?.('ERR_KEYCLOAK_')) throw error;
     throw invalid(`${where}: ${error?.message}`, error);
   }
 }
 
-/** Wraps the configuration, to add to `keys` each key that the reader looks up. */
+/** Wraps the configuration. The wrapper adds each key that the reader looks up to `keys`. */
 function recorded(config, keys) {
   return new Proxy(config, {
     get(target, name) {

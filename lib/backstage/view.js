@@ -21,7 +21,10 @@ const SHARED_METHODS = [
 
 class View {
   isClosed = false;
-  /** The entry whose manager is in use. `entry` replaces it once its manager has a token. */
+  /**
+   * The entry whose manager the view uses. After a change, `entry` is another entry, which replaces
+   * this one once its manager has a token.
+   */
   inUse;
   manager;
 

@@ -1,13 +1,13 @@
 'use strict';
 
-// The advice for an error of a token request. `docs/errors.md` has a row for each of these, with the
-// same text without links and markup; a test compares them.
+// The advice for an error of a token request. `docs/errors.md` has a row for each advice; without
+// links and markup, its text is the same. A test compares the texts.
 
 const DOCUMENT = 'see docs/errors.md';
 
 /**
- * The rows for OAuth errors: the code, a part of the server's description (absent: any), and the
- * advice. The first row that fits counts.
+ * The rows for OAuth errors: the code, a part of the server's description (without it, any
+ * description fits), and the advice. The first row that fits counts.
  */
 const REFUSALS = [
   [
@@ -40,15 +40,15 @@ const REFUSALS = [
   [
     'invalid_client',
     undefined,
-    "check clientId and the realm in the URL; compare the client's Credentials, Client " +
-      'Authenticator with client authentication',
+    "check clientId and the realm in the URL; in the client's Credentials, set Client Authenticator " +
+      'to the method of your credential',
   ],
   ['invalid_scope', undefined, "add the scope to the client's Client scopes, or correct scope"],
   ['invalid_request', 'HTTPS required', 'use the https URL of Keycloak'],
   [
     'invalid_request',
     'DPoP proof is missing',
-    'set dpop: true; if it is set, make the proxies pass the header DPoP on',
+    'set dpop: true; if you have set it, make the proxies forward the header DPoP',
   ],
   [
     'invalid_request',
@@ -58,11 +58,17 @@ const REFUSALS = [
   ['invalid_request', 'DPoP proof is not active', 'synchronise both clocks'],
   ['invalid_request', 'Unsupported DPoP algorithm:', 'use a key on P-256, or omit dpopKey'],
   ['invalid_request', 'DPoP', 'check the proxies in front of Keycloak'],
-  ['invalid_dpop_proof', undefined, 'compare the clocks, and the URL that the server sees'],
+  [
+    'invalid_dpop_proof',
+    undefined,
+    'compare the clocks, and compare the URL that the server sees with the URL that the manager ' +
+      'calls',
+  ],
   [
     'use_dpop_nonce',
     undefined,
-    'make the gateways pass DPoP-Nonce on, and all replicas accept the same nonces',
+    'make the gateways forward the header DPoP-Nonce, and make all replicas of the server accept ' +
+      'the same nonces',
   ],
   [
     'invalid_request',
@@ -70,14 +76,14 @@ const REFUSALS = [
     'set clientCertificate and clientKey, or turn off this requirement',
   ],
   ['invalid_request', "' disabled", 'enable that user'],
-  ['access_denied', 'Realm not enabled', 'enable the realm, or use another one'],
+  ['access_denied', 'Realm not enabled', 'enable the realm, or use another realm'],
   ['missingNormalization', undefined, 'correct tokenEndpoint'],
   ['unsupported_grant_type', undefined, 'correct tokenEndpoint'],
   ...['temporarily_unavailable', 'server_error'].map((code) => [
     code,
     undefined,
-    'wait, because the manager retries the request automatically; if the error stays, read the logs ' +
-      'of Keycloak and of the gateway',
+    'wait, because the manager retries the request automatically; if the error persists, read the ' +
+      'logs of Keycloak and of the gateway',
   ]),
   [undefined, undefined, "read oauthErrorDescription and the server's log"],
 ];
@@ -102,24 +108,25 @@ const OTHERS = [
   [
     'ERR_KEYCLOAK_HTTP',
     ({ status }) => status === 404 || status === 405,
-    'set tokenEndpoint to {base}/realms/{realm}/protocol/openid-connect/token; before Keycloak 17, ' +
-      '/auth precedes /realms',
+    'set tokenEndpoint to {base}/realms/{realm}/protocol/openid-connect/token; in versions before ' +
+      'Keycloak 17, /auth precedes /realms',
   ],
   [
     'ERR_KEYCLOAK_HTTP',
     ({ status, oauthError }) => status === 500 && oauthError === 'unknown_error',
-    "read Keycloak's log; the manager retries the request automatically",
+    "read Keycloak's log, and compare the clocks if you use DPoP; the manager retries the request " +
+      'automatically',
   ],
   [
     'ERR_KEYCLOAK_HTTP',
     ({ status }) => [408, 429, 502, 503, 504].includes(status),
-    'wait for retryAfterMs; if the error continues, read the logs of Keycloak and of the gateway',
+    'wait for retryAfterMs; if the error persists, read the logs of Keycloak and of the gateway',
   ],
   ['ERR_KEYCLOAK_HTTP', () => true, 'check the gateways and firewalls in front of Keycloak'],
   [
     'ERR_KEYCLOAK_PROTOCOL',
     ({ status }) => status >= 300 && status < 400,
-    'if the redirect leads to Keycloak, use its URL',
+    'if the redirect leads to Keycloak, use the URL to which it leads',
   ],
   [
     'ERR_KEYCLOAK_PROTOCOL',
@@ -142,7 +149,7 @@ const OTHERS = [
     'set issuer to the issuer that the message shows, or set tokenEndpoint instead',
   ],
   ['ERR_KEYCLOAK_PROTOCOL', () => true, 'correct tokenEndpoint'],
-  ['ERR_KEYCLOAK_NETWORK', () => true, 'try curl -v from the same pod'],
+  ['ERR_KEYCLOAK_NETWORK', () => true, 'call the URL with curl -v in the same pod'],
   [
     'ERR_KEYCLOAK_TLS',
     () => true,

@@ -19,7 +19,7 @@ const OWN_FLAGS = {
   'show-token': { type: 'boolean', commands: ['doctor'] },
 };
 
-/** A mistake in the arguments, which ends the program with status 2. */
+/** The error for a mistake in the arguments. It ends the program with status 2. */
 class UsageError extends Error {
   isUsage = true;
 }
@@ -40,7 +40,9 @@ function definitions() {
   return Object.fromEntries([...own, ...derived]);
 }
 
-/** Returns `{ command, flags, given }`; `given` has the options of the manager that flags set. */
+/**
+ * Returns `{ command, flags, given }`. `given` contains the options of the manager that flags set.
+ */
 function parse(args) {
   const known = definitions();
   const { values, positionals, tokens } = parseArgs({
@@ -53,12 +55,16 @@ function parse(args) {
   for (const token of tokens) if (token.kind === 'option') checkFlag(token, known);
   const [command, ...others] = positionals;
   if (values.version === true || values.help === true) return { command, flags: values, given: {} };
-  if (command === undefined) throw new UsageError(`expected a command: ${COMMANDS.join(', ')}`);
+  if (command === undefined) {
+    throw new UsageError(`expected a command, one of ${COMMANDS.join(', ')}`);
+  }
   if (!COMMANDS.includes(command)) {
-    throw new UsageError(`the first argument is not a command; expected ${COMMANDS.join(', ')}`);
+    throw new UsageError(
+      `the first argument is not a command; expected one of ${COMMANDS.join(', ')}`,
+    );
   }
   if (others.length > 0) {
-    throw new UsageError(`${command} takes no argument besides flags, which start with --`);
+    throw new UsageError(`${command} takes no arguments except flags, which start with --`);
   }
   for (const name of Object.keys(values)) checkCommand(command, name);
   if (values.key !== undefined && values.config === undefined) {
@@ -78,7 +84,7 @@ function checkFlag({ name, rawName, value }, known) {
   if (definition.type === 'boolean' && value !== undefined) {
     throw new UsageError(`--${name} takes no value`);
   }
-  // Without its value, a flag would take the next flag as its value.
+  // The parser takes the next flag as the value of a flag without a value.
   if (definition.type === 'string' && (value ?? '').replace(/^--.*/, '') === '') {
     throw new UsageError(`--${name} needs a value`);
   }
@@ -141,7 +147,7 @@ function pairs(values, source) {
   return Object.fromEntries(
     values.map((value) => {
       const at = value.indexOf('=');
-      if (at < 1) throw new UsageError(`${source}: expected name=value`);
+      if (at < 1) throw new UsageError(`${source}: expected NAME=VALUE`);
       return [value.slice(0, at), value.slice(at + 1)];
     }),
   );
@@ -155,14 +161,14 @@ function record(text, source) {
     // The message must not repeat a part of the text, as the message of the parser does.
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UsageError(`${source}: expected a JSON object with strings`);
+    throw new UsageError(`${source}: expected a JSON object of strings`);
   }
   return value;
 }
 
 /**
- * Returns the options in environment variables, without those of a group for which a flag gives an
- * option. An empty variable counts as absent.
+ * Returns the options in environment variables. If a flag gives an option of a group, the function
+ * ignores the variables of this group. An empty variable counts as absent.
  */
 function readVariables(env, given) {
   const found = {};

@@ -1,9 +1,9 @@
 'use strict';
 
 // Reads the options in a section of Backstage configuration files: with Backstage's own loader if
-// the application has it, or else with a YAML library, which replaces only `${NAME}`. In both cases
-// this module reads the files itself as well, because the loader silently drops a key whose
-// environment variable is missing.
+// the application has it, or else with a YAML library. Without the loader, this module replaces
+// only `${NAME}`. In both cases this module reads the files itself as well, because the loader
+// silently drops a key whose environment variable is missing.
 
 const fs = require('node:fs');
 const { createRequire } = require('node:module');
@@ -17,15 +17,18 @@ const VARIABLE = /\$\$\{|\$\{([^{}]*?)(?::-([^{}]*))?\}/g;
 /** The keys with which Backstage's loader includes the content of another file. */
 const INCLUSIONS = ['$file', '$include', '$env'];
 
-/** The faults of an inclusion, by the start of the loader's text. */
+/** The faults of an inclusion, identified by the start of the loader's error message. */
 const FAULTS = [
   ['failed to include', 'the file does not exist'],
-  ['failed to read file', 'the file cannot be read'],
+  ['failed to read file', 'the file is unreadable'],
   ['failed to parse included file', 'the file is not valid JSON or YAML'],
   ['no configuration parser', 'the name of the file must end with .json, .yaml or .yml'],
 ];
 
-/** A configuration that cannot be read. The message contains no value of the configuration. */
+/**
+ * The error for a configuration that this module cannot read. The message contains no value of the
+ * configuration.
+ */
 class ConfigurationError extends Error {}
 
 /** Returns `{ options, origin, notes, missing, isComplete }`. */
@@ -44,11 +47,11 @@ async function readSection(files, key = DEFAULT_KEY, { env, cwd }) {
     const openStore = () => undefined;
     const options = readKeycloakTokenManagerOptions(config, key, { openStore });
     if (options === undefined && missing.length === 0) {
-      throw new ConfigurationError(`${files.join(', ')}: no section ${key}, or an empty one`);
+      throw new ConfigurationError(`${files.join(', ')}: the section ${key} is missing or empty`);
     }
     return { options: options ?? {}, origin, notes, missing, isComplete: options !== undefined };
   } catch (error) {
-    // The missing variable is the cause of an incomplete section.
+    // The missing variable is the cause, so the result names the variable instead of the error.
     if (missing.length > 0) return { options: {}, origin, notes, missing, isComplete: false };
     throw error;
   } finally {
@@ -62,7 +65,7 @@ function parse(file, cwd) {
   try {
     text = fs.readFileSync(path.resolve(cwd, file), 'utf8');
   } catch ({ code }) {
-    throw new ConfigurationError(`cannot read the configuration file ${file} (${code})`);
+    throw new ConfigurationError(`the configuration file ${file} is unreadable (${code})`);
   }
   try {
     return load(text);
@@ -73,7 +76,7 @@ function parse(file, cwd) {
   }
 }
 
-/** The value at a path; the names in a path may contain dots. */
+/** Returns the value at a path. The names in a path may contain dots. */
 const at = (data, path) =>
   path.reduce(
     (value, name) => (isNested(value) && Object.hasOwn(value, name) ? value[name] : undefined),
@@ -86,7 +89,7 @@ const isNested = (value) => isObject(value) || Array.isArray(value);
 const textOf = (path) =>
   path.map((name) => (typeof name === 'number' ? `[${name}]` : `.${name}`)).join('');
 
-/** Yields `{ path, value }` of the value at a path and of everything inside it. */
+/** Yields `{ path, value }` for the value at a path and for every value inside it. */
 function* valuesIn(value, path) {
   yield { path, value };
   if (!isNested(value)) return;
@@ -95,7 +98,9 @@ function* valuesIn(value, path) {
   }
 }
 
-/** Returns the variables of a section that are not set or empty, as `{ file, key, name, isEmpty }`. */
+/**
+ * Returns the variables of a section that are unset or empty, as `{ file, key, name, isEmpty }`.
+ */
 function missingVariables(documents, section, env) {
   const merged = documents.map(({ data }) => data ?? {}).reduce(merge, {});
   const top = section.split('.');
@@ -117,7 +122,7 @@ function missingIn(value, env) {
     .filter((name) => !env[name]);
 }
 
-/** Returns the loader of the application in the working directory. */
+/** Returns the configuration loader of the application in the working directory. */
 function findLoader(cwd) {
   const fromApp = createRequire(path.join(cwd, 'package.json'));
   const resolvers = [
@@ -148,7 +153,8 @@ async function loadedConfig({ ConfigSources }, documents, cwd) {
 
 /**
  * Returns a text for an error of the loader, whose own text may show the lines around a fault in an
- * included file. The names of the file and of the key are from the documents.
+ * included file. The names of the file and of the key come from the documents, not from the
+ * loader's text.
  */
 function withoutValues(message, documents, cwd) {
   const files = documents.map(({ file }) => file).join(', ');
@@ -169,7 +175,7 @@ function withoutValues(message, documents, cwd) {
 
 function plainConfig(documents, key, env) {
   const merged = documents.map(({ data }) => substituted(data ?? {}, env)).reduce(merge, {});
-  const notes = [`${LOADER} is not installed here, so only \${NAME} was replaced`];
+  const notes = [`${LOADER} is not installed here, so this command replaced only \${NAME}`];
   const included = INCLUSIONS.filter((name) =>
     JSON.stringify(at(merged, key.split('.')) ?? {}).includes(name),
   );
@@ -190,7 +196,10 @@ function substituted(value, env) {
   return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
 }
 
-/** Returns `undefined` if a variable is not set, as Backstage's loader drops the key. */
+/**
+ * Returns `undefined` if a variable without a default is unset or empty. Backstage's loader drops
+ * the key of an unset variable.
+ */
 function substitute(text, env) {
   let isMissing = false;
   const result = text.replace(VARIABLE, (match, name, fallback) => {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Reads and explains the claims of an access token. Nothing here verifies the signature.
+// Reads and explains the claims of an access token. This module does not verify the signature.
 
 const MINUTE = 60;
 const HOUR = 3_600;
@@ -24,10 +24,13 @@ const isObject = (value) => typeof value === 'object' && value !== null && !Arra
 
 const list = (value) => (Array.isArray(value) ? value : value === undefined ? [] : [value]);
 
-/** The texts in a value that should be a text or a list of them; any program may have made the token. */
+/**
+ * Returns the strings in a value that should be a string or a list of strings. The value may have
+ * any other type, because any program may have made the token.
+ */
 const textsIn = (value) => list(value).filter((item) => typeof item === 'string');
 
-/** The roles of the realm, and the roles of clients as `client:role`. */
+/** Returns the roles of the realm, and the roles of clients as `client:role`. */
 function rolesOf({ realm_access: realm, resource_access: clients }) {
   const ofClients = Object.entries(isObject(clients) ? clients : {}).flatMap(([client, access]) =>
     textsIn(access?.roles).map((role) => `${client}:${role}`),
@@ -38,8 +41,8 @@ function rolesOf({ realm_access: realm, resource_access: clients }) {
 const isTime = (value) => typeof value === 'number' && Math.abs(value) < 1e11;
 
 /**
- * The claims that decide what an API does with the token, by name. Absent claims are missing, except
- * for `aud`, because its absence is a frequent cause of a rejection.
+ * Returns the claims that decide how an API treats the token, keyed by name. Omits absent claims
+ * except for `aud`, because an absent `aud` is a frequent cause of a rejection.
  */
 function importantClaims({ header, claims }, now) {
   const { iss, aud, azp, sub, scope, iat, exp, nbf } = claims;

@@ -18,10 +18,11 @@ const FAILURE = 'the refresh failed: ';
 const reportFor = ({ json }, { stdout, env }) =>
   json ? new JsonReport(stdout) : new TextReport(stdout, env);
 
-/** Checks all steps and reports each as soon as it ends. */
+/** Runs all steps and reports the finding of each step as soon as the step ends. */
 async function doctor(parsed, system) {
   const { flags } = parsed;
-  // The user may take longer than a step.
+  // The question comes before the steps, because the user may take longer than the time limit of a
+  // step.
   const given = await askSecret(parsed, system);
   const redactor = new Redactor();
   const context = {
@@ -59,7 +60,7 @@ function apiUrl(text) {
   return url;
 }
 
-/** Prints a token and nothing else. */
+/** Prints a token and nothing else on the standard output. */
 async function token(parsed, system) {
   const { KeycloakTokenManager } = require('../../index.js');
   const { warningLogger } = require('./steps/options.js');
@@ -70,10 +71,10 @@ async function token(parsed, system) {
     const { options, missing, isComplete } = await collect({ flags: parsed.flags, given }, system);
     if (missing.length > 0 && !isComplete) {
       const names = Array.from(new Set(missing.map(({ name }) => name)));
-      stderr.write(`not set in the environment: ${names.join(', ')}\n`);
+      stderr.write(`these environment variables are not set or empty: ${names.join(', ')}\n`);
       return PROBLEM;
     }
-    // Certificates are always verified.
+    // The command always verifies certificates.
     const logger = warningLogger((text) => {
       // The command reports the failure itself.
       if (!text.startsWith(FAILURE)) stderr.write(`warning: ${text}\n`);
@@ -105,7 +106,7 @@ async function decode({ flags }, system) {
     : failed(
         given === ''
           ? 'the standard input is empty'
-          : `the ${given.length} characters are not a JWT`,
+          : `the standard input is not a JWT (${given.length} characters)`,
         'pass an access token: keycloak-token-manager token | keycloak-token-manager decode',
       );
   report.add({ step: 'token', ...finding });

@@ -9,7 +9,7 @@ const { hostOf, portOf } = require('./proxy-choice.js');
 
 const LONGEST_HEAD = 16_384;
 
-/** A proxy that answered, but opened no tunnel. */
+/** The error for a proxy that answered but opened no tunnel. */
 class TunnelError extends Error {
   constructor(message, details) {
     super(message);
@@ -17,7 +17,6 @@ class TunnelError extends Error {
   }
 }
 
-/** Connects to a host and port. */
 async function connect(host, port, signal) {
   const socket = net.connect({ host, port });
   await opened(socket, 'connect', signal);
@@ -27,7 +26,8 @@ async function connect(host, port, signal) {
 async function opened(socket, event, signal) {
   const stop = () => socket.destroy(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
-  // A connection may break at any later time, and then a read reports the failure.
+  // A connection may break at any later time. This listener ignores the error, because a read then
+  // reports the failure.
   socket.on('error', () => {});
   try {
     await once(socket, event, { signal });
@@ -37,7 +37,7 @@ async function opened(socket, event, signal) {
   }
 }
 
-/** Opens the connection that carries a request to the URL: a direct one, or one through the proxy. */
+/** Opens the connection that carries a request to the URL, directly or through the proxy. */
 async function openPath(url, proxy, { signal, secureContext }) {
   if (proxy.url === undefined) return connect(hostOf(url), portOf(url), signal);
   let socket = await connect(proxy.host, proxy.port, signal);
@@ -81,9 +81,13 @@ async function socksTunnel(socket, url, proxy, signal) {
   if (method === 2) {
     socket.write(Buffer.from([1, user.length, ...user, password.length, ...password]));
     const [, refused] = await readUntil(socket, (bytes) => bytes.length >= 2, signal);
-    if (refused !== 0) throw new TunnelError('the proxy refused the user', { status: 407 });
+    if (refused !== 0) {
+      throw new TunnelError('the proxy refused the user name or password', { status: 407 });
+    }
   } else if (method !== 0) {
-    throw new TunnelError('the proxy requires a user', { status: 407 });
+    throw new TunnelError('the proxy accepted no authentication method of this request', {
+      status: 407,
+    });
   }
   const host = Buffer.from(hostOf(url));
   const port = portOf(url);
@@ -99,7 +103,7 @@ async function readUntil(socket, isComplete, signal) {
     if (chunk !== null) bytes = Buffer.concat([bytes, chunk]);
     if (isComplete(bytes)) return bytes;
     if (bytes.length > LONGEST_HEAD)
-      throw new TunnelError('the answer of the proxy is too long', {});
+      throw new TunnelError("the headers of the proxy's response are too long", {});
     if (socket.readableEnded || socket.destroyed) {
       throw Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' });
     }
@@ -111,7 +115,7 @@ const closed = (socket) => new Promise((resolve) => socket.once('close', resolve
 
 /**
  * Performs a TLS handshake on the connection. With `inspects`, the handshake succeeds with every
- * certificate; the caller must not send anything and must close the connection.
+ * certificate; the caller must send no data and must close the connection.
  */
 async function secure(socket, host, { signal, secureContext, inspects = false }) {
   const servername = net.isIP(host) === 0 ? host : undefined;

@@ -1,7 +1,7 @@
 'use strict';
 
-// The result of a step: its state, a sentence, and on trouble the advice. `details` are further
-// values by name.
+// The result of a step: its state, a sentence and, if there is a problem, the advice. `details`
+// contains further values by name.
 
 const { KeycloakTokenError } = require('../error.js');
 const { ConfigurationError } = require('./backstage-config.js');
@@ -10,34 +10,40 @@ const ok = (text, details) => ({ state: 'ok', text, details });
 const warning = (text, advice, details) => ({ state: 'warning', text, advice, details });
 const failed = (text, advice, details) => ({ state: 'failed', text, advice, details });
 
-/** The longest time that a step may take. */
+/** The time limit of a step. */
 const STEP_LIMIT_MS = 3_000;
-/** The end of this time, in which a stopped operation can still return a finding with advice. */
+/**
+ * The last part of the time limit, in which an aborted operation can still return a finding with
+ * advice.
+ */
 const LAST_WORD_MS = 100;
 
 /** Texts for the codes of system errors. */
 const FAULTS = {
   ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was closed before an answer arrived',
-  EPIPE: 'the connection was closed before an answer arrived',
+  ECONNRESET: 'the connection ended before a response arrived',
+  EPIPE: 'the connection ended before a response arrived',
   ETIMEDOUT: 'the connection timed out',
-  EHOSTUNREACH: 'the host is not reachable',
-  ENETUNREACH: 'the network is not reachable',
+  EHOSTUNREACH: 'the network has no route to the host',
+  ENETUNREACH: 'the network is unreachable',
   EACCES: 'the system does not permit the connection',
 };
 
 /** Returns a text for a failed connection or request. */
 function faultOf(error, redactor) {
   if (error.name === 'AbortError' || error.name === 'TimeoutError') {
-    return `no answer within ${STEP_LIMIT_MS / 1_000} s`;
+    return `no response within ${STEP_LIMIT_MS / 1_000} s`;
   }
   const { code } = error;
   if (FAULTS[code] !== undefined) return `${FAULTS[code]} (${code})`;
   return redactor.show(code === undefined ? error.message : `${error.message} (${code})`);
 }
 
-/** A text in place of that of a library, which may quote a file with a secret. */
-const UNEXPECTED = 'an unexpected error, whose text may contain a secret';
+/**
+ * The replacement for the text of an unexpected error, because the text may quote a file with a
+ * secret.
+ */
+const UNEXPECTED = 'an unexpected error (its text is not shown, because it may contain a secret)';
 
 /** Returns the message of an error of this package, and a fixed text for any other error. */
 function messageOf(error) {
@@ -48,7 +54,7 @@ function messageOf(error) {
 /**
  * Runs the steps in order and yields `{ step, took, ...finding }`. A step runs if none of the steps
  * that it needs has failed or was left out; otherwise its state is `skipped`. A step that does not
- * apply, or returns no finding, is absent.
+ * apply, or returns no finding, is absent from the result.
  */
 async function* runSteps(steps, context) {
   const blocked = new Set();
@@ -71,7 +77,7 @@ async function* runSteps(steps, context) {
 async function limited(run, context) {
   const signal = AbortSignal.timeout(STEP_LIMIT_MS - LAST_WORD_MS);
   let timer;
-  // Not every operation ends with the signal: a name look-up does not.
+  // Not every operation ends when the signal aborts: a name look-up continues.
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(signal.reason), STEP_LIMIT_MS);
   });

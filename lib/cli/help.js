@@ -14,7 +14,7 @@ const SUMMARIES = {
 const HEAD = `Usage: keycloak-token-manager <command> [flags]
 
 Commands
-  doctor    checks step by step what a token needs, and says what to do
+  doctor    checks step by step what a token request needs, and says how to solve a problem
   token     prints an access token
   decode    explains the access token on the standard input
 
@@ -55,7 +55,7 @@ function help() {
   return `${HEAD}\n${rows.join('\n')}\n${TAIL}${variables.join('\n  ')}\n`;
 }
 
-/** A flag, and its text below it, in lines that fit a terminal. */
+/** Returns a flag and, below it, its text, in lines that fit a terminal. */
 function row([flag, text]) {
   const line = new RegExp(`(.{1,${COLUMNS - INDENT}})(?: |$)`, 'g');
   const lines = Array.from(text.matchAll(line), ([, part]) => `${' '.repeat(INDENT)}${part}`);

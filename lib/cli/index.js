@@ -10,7 +10,7 @@ const { env, stdin, stdout, stderr } = process;
 // A reader such as `head` may close the pipe early.
 stdout.on('error', () => process.exit());
 
-/** Waits until the stream has passed on everything. */
+/** Waits until the stream has written all its data. */
 const flushed = (stream) => new Promise((resolve) => stream.write('', resolve));
 
 main(process.argv.slice(2), { env, stdin, stdout, stderr, cwd: process.cwd() }).then(

@@ -6,12 +6,16 @@ const { UsageError, parse } = require('./arguments.js');
 
 const [OK, PROBLEM, WRONG_USAGE] = [0, 1, 2];
 
-/** Adds what the commands need to know about verification. Every command verifies certificates. */
+/**
+ * Makes every command verify certificates, and tells the commands whether the environment turns
+ * verification off.
+ */
 function verifying(system) {
   const { env } = system;
   const startEnv = { ...env };
   const isVerifying = env.NODE_TLS_REJECT_UNAUTHORIZED !== '0';
-  // Node reads the variable at each connection, and the manager at its creation.
+  // Node reads the variable for each connection, and the manager reads it when the program creates
+  // the manager.
   delete env.NODE_TLS_REJECT_UNAUTHORIZED;
   return { ...system, startEnv, isVerifying };
 }
@@ -36,8 +40,8 @@ async function main(args, system) {
 }
 
 /**
- * Returns the frames of the stack, without the message of the error: it may contain anything, also
- * lines that look like frames.
+ * Returns the frames of the stack, without the message of the error: the message may contain any
+ * text, even lines that look like frames.
  */
 function framesOf(error) {
   const stack = `${error?.stack}`;

@@ -1,22 +1,26 @@
 'use strict';
 
 // The flags and environment variables of the command line, derived from `options.json`. A flag has
-// the name of its option in kebab-case, a variable the name in capital letters after `KEYCLOAK_`.
+// the name of its option in kebab-case. A variable has the name in capital letters, with the prefix
+// `KEYCLOAK_`.
 
 const table = require('../../options.json');
 
-/** The options of a manager that lives on, which have no meaning for a single token. */
+/**
+ * The options of a long-lived manager, which have no meaning for a command that requests a single
+ * token.
+ */
 const OF_A_SERVICE = [
   'backgroundRefresh',
   'tokenExpiryBufferSeconds',
   'requestTimeoutMs',
   'name',
   ...['store', 'storeKey', 'storeUserTokens', 'maxUserTokens', 'propagateTraceContext'],
-  // A key of a section of the configuration.
+  // This one is a key of a configuration section.
   'telemetry',
 ];
 
-/** Options of which a set-up needs one: a flag replaces the variables of its group. */
+/** Groups of alternative options. A flag replaces the variables of its group. */
 const GROUPS = [
   ['tokenEndpoint', 'issuer'],
   [
@@ -29,7 +33,10 @@ const GROUPS = [
 
 const TEXTS = ['string', 'url', 'path', 'choice'];
 
-/** The form in which a flag or a variable gives an option; `undefined` if neither can. */
+/**
+ * Returns the form in which a flag or a variable gives an option; `undefined` if neither can give
+ * it.
+ */
 function formOf({ kind, schema, members }) {
   if (members !== undefined) return undefined;
   if (TEXTS.includes(kind)) return 'text';
@@ -45,12 +52,15 @@ const kebab = (name) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCas
 const variableOf = (name) =>
   `KEYCLOAK_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 
-/** The URL of a proxy may contain a password, but need not. */
+/**
+ * Whether only a variable may give the option. The URL of a proxy need not contain a password, so a
+ * flag may give it.
+ */
 const isSecret = ({ name, secret }) => secret === true && name !== 'proxy';
 
 /**
- * `{ name, flag, variable, form, hasFlag, summary }` of each option. A secret, and a text of several
- * lines, has a variable but no flag.
+ * `{ name, flag, variable, form, hasFlag, summary }` of each option. A secret or a text of several
+ * lines has a variable but no flag.
  */
 const options = table
   .filter(({ name }) => !OF_A_SERVICE.includes(name))
@@ -66,7 +76,7 @@ const options = table
   }))
   .filter(({ form }) => form !== undefined);
 
-/** The names of all options that hold a secret, also of those without a flag. */
+/** The names of all options that hold a secret, including the options without a flag. */
 const secretNames = table.filter(({ secret }) => secret === true).map(({ name }) => name);
 
 const groupOf = (name) => GROUPS.find((group) => group.includes(name)) ?? [name];

@@ -11,7 +11,7 @@ function prompt(question, { stdin, stderr }) {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const terminal = readline.createInterface({ input: stdin, output: silent, terminal: true });
   return new Promise((resolve) => {
-    // Without an answer, the options lack a credential, and the manager says so.
+    // Without an answer, the options lack a credential, and the manager reports this fault.
     terminal.once('close', () => {
       stderr.write('\n');
       resolve(undefined);

@@ -1,7 +1,7 @@
 'use strict';
 
-// The proxy of a request, by the rules of `docs/network.md`. The core decides on its own proxy; a
-// test compares the two decisions.
+// The proxy of a request, by the rules of `docs/network.md`. The native core chooses its proxy
+// itself; a test compares the two choices.
 
 const net = require('node:net');
 
@@ -47,7 +47,7 @@ function isLoopback(host) {
   return net.isIPv4(host) ? host.startsWith('127.') : host === '::1';
 }
 
-/** Returns the entry of `NO_PROXY` that names the host of the URL. */
+/** Returns the entry of `NO_PROXY` that matches the host of the URL. */
 function exemption(url, list) {
   const isFor = (entry) => names(entry.toLowerCase().replace(/\.+$/, ''), url);
   return list.split(/[\s,]+/).find((entry) => entry !== '' && isFor(entry));
@@ -68,7 +68,10 @@ function names(entry, url) {
   );
 }
 
-/** Whether the entry is a range such as `10.0.0.0/8` or `10.0.0.1-10.0.0.9` with this address. */
+/**
+ * Whether the entry is a range, such as `10.0.0.0/8` or `10.0.0.1-10.0.0.9`, that contains this
+ * address.
+ */
 function isRangeWith(entry, address) {
   const family = (text) => (net.isIPv6(text) ? 'ipv6' : 'ipv4');
   const list = new net.BlockList();

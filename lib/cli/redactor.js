@@ -1,14 +1,21 @@
 'use strict';
 
-// Makes texts from the network and from files printable. A text that contains a part of a secret is
-// not shown at all, because a part of a text that an attacker chose may spell the rest.
+// Makes texts from the network and from files printable. If a text contains a part of a secret, the
+// redactor hides the whole text, because an attacker who chose the text may have made the rest
+// reveal the secret.
 
-/** The length of the shortest part that counts. Shorter secrets count as a whole. */
+/**
+ * The length of the shortest part of a secret that the redactor looks for. It looks for a shorter
+ * secret only as a whole.
+ */
 const PART = 8;
-/** A shorter secret is part of too many words to hide the texts with it. */
+/** The redactor ignores a secret below this length, because too many texts contain it by chance. */
 const SHORTEST = 4;
 const LONGEST = 300;
-/** The start of a JWT: an object in Base64url. A server may send one that this process never had. */
+/**
+ * The start of a JWT: an object in Base64url. A server may send a JWT that this process does not
+ * know.
+ */
 const JWT = /eyJ[\w-]{8}/;
 const NESTED = '(not shown, because it is nested too deeply)';
 const HIDDEN = '(not shown, because it contains a part of a secret)';
@@ -17,7 +24,7 @@ const formEncoded = (text) => new URLSearchParams([['', text]]).toString().slice
 const base64 = (text) => Buffer.from(text).toString('base64');
 const withoutPadding = (text) => text.replace(/=+$/, '');
 
-/** The spellings that a server may use for a secret. */
+/** Returns the spellings that a server may use for a secret. */
 function spellings(secret, clientId) {
   const percent = encodeURIComponent(secret);
   // In Base64, the same text has three forms, depending on what precedes it.
@@ -45,7 +52,6 @@ class Redactor {
   #parts = new Set();
   #short = [];
 
-  /** Adds a secret. */
   add(secret, clientId = '') {
     if (typeof secret !== 'string' || secret.trim() === '') return;
     for (const spelling of new Set(spellings(secret, clientId))) this.#addSpelling(spelling);
@@ -67,10 +73,12 @@ class Redactor {
     return false;
   }
 
-  /** Returns the value as printable text on one line, or a notice in its place. */
+  /**
+   * Returns the value as printable text on one line, or a notice if the value may contain a secret.
+   */
   show(value) {
     const text = textOf(value);
-    // An encoding of the value may hide a secret from a single look.
+    // The value may contain a secret in percent-encoded form.
     if ([text, decoded(text)].some((form) => this.#hides(form))) return HIDDEN;
     const printable = text.replace(/[^\p{L}\p{N}\p{P}\p{S}\p{M} ]|\\/gu, escaped);
     return printable.length > LONGEST ? `${printable.slice(0, LONGEST)}…` : printable;
@@ -94,7 +102,7 @@ function decoded(text) {
   }
 }
 
-/** Line breaks, control characters, and characters that change the direction of a text. */
+/** Escapes line breaks, control characters, and characters that change the direction of a text. */
 function escaped(char) {
   if (char === '\\') return '\\\\';
   const hex = char.codePointAt(0).toString(16);

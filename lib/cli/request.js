@@ -1,7 +1,8 @@
 'use strict';
 
-// Requests of the command line: for the discovery document, to an API, and for `tokenFetch`. They use
-// the proxies and trust the certificates that the token request does, and never follow a redirect.
+// Requests of the command line: for the discovery document, to an API, and for `tokenFetch`. They
+// use the same proxies and trust the same certificates as the token request, and never follow a
+// redirect.
 
 const http = require('node:http');
 const { openPath, proxyAuthorization, secure } = require('./connection.js');

@@ -9,10 +9,10 @@ const { groupOf, options: known, secretNames } = require('./options.js');
 const { prompt } = require('./prompt.js');
 
 const CREDENTIALS = groupOf('clientSecret');
-/** The options that no flag can give. */
-const SECRET_NAMES = new Set(secretNames);
 /** The environment variable of each option. */
 const variables = new Map(known.map(({ name, variable }) => [name, variable]));
+/** The options without a flag. Among the given options, they are the user's answer to the prompt. */
+const withoutFlag = known.filter(({ hasFlag }) => !hasFlag).map(({ name }) => name);
 /** The options with the path of a file whose content is a secret. */
 const SECRET_FILES = [
   'clientSecretFile',
@@ -41,11 +41,11 @@ async function collect({ flags, given }, { env, cwd }) {
   return { ...section, options, sources: sourcesOf(options, given, () => section.origin) };
 }
 
-/** Returns a text for each source, with the options that come from it. */
+/** Returns a text for each source that names the options from this source. */
 function sourcesOf(options, given, otherSource) {
   const names = new Map();
   for (const name of Object.keys(options)) {
-    const own = SECRET_NAMES.has(name) ? 'the terminal' : 'flags';
+    const own = withoutFlag.includes(name) ? 'the terminal' : 'flags';
     const source = Object.hasOwn(given, name) ? own : otherSource(name);
     names.set(source, [...(names.get(source) ?? []), name]);
   }
@@ -53,8 +53,8 @@ function sourcesOf(options, given, otherSource) {
 }
 
 /**
- * Asks for the secret if there is a terminal, and neither flags nor variables give a credential.
- * Returns the options in `given`, with the answer.
+ * Asks for the secret if there is a terminal and neither flags nor variables give a credential.
+ * Returns the options in `given`, together with the answer.
  */
 async function askSecret({ flags, given }, { env, stdin, stderr }) {
   const options = { ...readVariables(env, given), ...given };
@@ -65,10 +65,13 @@ async function askSecret({ flags, given }, { env, stdin, stderr }) {
   return clientSecret === undefined ? given : { ...given, clientSecret };
 }
 
-/** Adds every secret among the options, and in the files that they name, to the redactor. */
+/**
+ * Adds every secret to the redactor: the secrets among the options, and the secrets in the files
+ * that the options name.
+ */
 function addSecrets(redactor, options, env) {
   const { clientId } = options;
-  for (const name of SECRET_NAMES) {
+  for (const name of secretNames) {
     if (name === 'proxy') continue;
     for (const text of textsIn(options[name])) redactor.add(text, clientId);
   }
@@ -80,7 +83,9 @@ function addSecrets(redactor, options, env) {
   for (const password of passwordsOf(options.proxy, env)) redactor.add(password);
 }
 
-/** Members of records that are no secrets: parts of a JSON Web Key, and headers with addresses. */
+/**
+ * Members of records that are not secret: some parts of a JSON Web Key, and headers with addresses.
+ */
 const PUBLIC = /^(kty|use|key_ops|alg|kid|crv|x|y|n|e|(x-)?forwarded.*)$/i;
 
 function textsIn(value) {
@@ -91,7 +96,7 @@ function textsIn(value) {
     .flatMap(([, inner]) => textsIn(inner));
 }
 
-/** The lines of a key, which a server could echo one by one. */
+/** Returns the lines of a key. A server could repeat a single line. */
 const lines = (text) => text.split(/\r?\n/).filter((line) => !line.startsWith('-----'));
 
 function readable(file) {
@@ -104,7 +109,7 @@ function readable(file) {
   }
 }
 
-/** The passwords of the proxies in the option and the environment. */
+/** Returns the passwords of the proxies in the option and in the environment. */
 function passwordsOf(proxy, env) {
   const names = ['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
   return [proxy, ...names.map((name) => env[name])]

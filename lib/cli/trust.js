@@ -1,7 +1,7 @@
 'use strict';
 
-// The certificates that a manager trusts, for Node's TLS: those of the Node process, and those of
-// the options `ca` and `caFile`.
+// The certificates that a manager trusts, for Node's TLS: the certificates of the Node process, and
+// the certificates of the options `ca` and `caFile`.
 
 const { X509Certificate } = require('node:crypto');
 const fs = require('node:fs');
@@ -38,8 +38,8 @@ function readable(file) {
 }
 
 /**
- * Returns the settings of TLS for all connections of a run, because Node takes long to read so many
- * certificates.
+ * Returns the TLS context that all connections of a run share, because Node takes long to read so
+ * many certificates.
  */
 function secureContext(context) {
   context.secureContext ??= tls.createSecureContext({
@@ -57,7 +57,7 @@ const OF_THE_SYSTEM = [
   '/etc/ssl/cert.pem',
 ];
 
-/** Returns the file of the system with the authority that issued the certificate (DER). */
+/** Returns the file of the system that contains the authority that issued the certificate (DER). */
 function fileWithIssuer(der, env) {
   const certificate = new X509Certificate(der);
   const files = [env.SSL_CERT_FILE, ...OF_THE_SYSTEM].filter(Boolean);

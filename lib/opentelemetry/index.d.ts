@@ -22,8 +22,8 @@ export interface InstrumentOptions {
 /**
  * Makes a manager and its derived managers report metrics and spans, which the page
  * `docs/observability.md` lists. Call this function after your OpenTelemetry SDK has started: a
- * meter that was created earlier never records a value. When you close the manager, its telemetry
- * also ends.
+ * meter that exists before the SDK starts never records a value. The telemetry also ends when you
+ * close the manager.
  *
  * @returns A function that ends the telemetry of the manager.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the package `@opentelemetry/api` is not

@@ -16,18 +16,18 @@ const MS_PER_SECOND = 1_000;
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const CLOSED = 'ERR_KEYCLOAK_CLOSED';
 
-/** The metrics of the counters in a snapshot, with their unit and description. */
+/** The metrics for the counters of a snapshot, with their units and descriptions. */
 const COUNTERS = {
-  hits: ['{call}', 'Calls that the manager answered with the held token.'],
+  hits: ['{call}', 'Calls that the manager answered with the cached token.'],
   joins: ['{call}', 'Calls that waited for the token request of another call.'],
-  retries: ['{request}', 'Token requests after the first one of an acquisition.'],
+  retries: ['{request}', 'Token requests after the first in an acquisition.'],
   invalidations: ['{token}', 'Tokens that an API rejected or a caller cleared.'],
-  suppressed: ['{call}', 'Calls that failed at once, because of a cool-down.'],
+  suppressed: ['{call}', 'Calls that failed immediately because of a cool-down.'],
   storeHits: ['{token}', 'Tokens that the shared store provided.'],
   storeFailures: ['{call}', 'Calls to the shared store that failed or took too long.'],
 };
 
-/** Removes the callbacks of a manager that the garbage collector has collected. */
+/** Removes the callback of a manager after the garbage collector has collected the manager. */
 const collected = new FinalizationRegistry((removeCallback) => removeCallback());
 
 function instrument(manager, options = {}) {
@@ -75,7 +75,7 @@ class Telemetry {
   /** The provider of the tracer, and the tracer as soon as the provider has an SDK. */
   #tracers;
   #tracer;
-  /** The last origin of the messages, and its attributes. */
+  /** The last origin of the messages, and the attributes that belong to it. */
   #origin;
   #common;
   #duration;
@@ -88,7 +88,7 @@ class Telemetry {
     this.#tracers = tracers;
     this.#duration = meter.createHistogram(`${PREFIX}.acquisition.duration`, {
       unit: 's',
-      description: 'Duration of the acquisitions of a token, including all attempts.',
+      description: 'Duration of each acquisition of a token, including all attempts.',
       valueType: api.ValueType.DOUBLE,
       advice: { explicitBucketBoundaries: BUCKETS },
     });
@@ -102,14 +102,14 @@ class Telemetry {
     this.closed();
   }
 
-  /** The manager calls this method and the next two. */
+  /** The manager calls `wantsContext`, `ended` and `closed`. */
   wantsContext() {
     return this.#callersSpan() !== undefined;
   }
 
   ended(message) {
     const { durationSeconds, error } = message;
-    // An acquisition that the close of the manager has cut short has no result.
+    // An acquisition that ended because the manager was closed has no result.
     if (error?.code === CLOSED) return;
     const common = this.#attributes();
     const attributes = error === undefined ? common : { ...common, 'error.type': error.code };
@@ -201,7 +201,7 @@ function observeSnapshots({ ValueType }, meter, reference) {
   });
   const remaining = meter.createObservableGauge(`${PREFIX}.remaining`, {
     unit: 's',
-    description: 'Time until the held token expires; 0 while the manager holds none.',
+    description: 'Time until the cached token expires; 0 while no token is cached.',
     valueType: ValueType.DOUBLE,
   });
   const callback = (result) => {

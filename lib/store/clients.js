@@ -1,6 +1,6 @@
 /**
  * Handles the clients of cache servers inside the objects of other packages: redis, ioredis,
- * iovalkey and memjs. Each function ignores a client that lacks the member that the function needs.
+ * iovalkey and memjs. Each function ignores a client without the member that the function needs.
  */
 'use strict';
 
@@ -15,15 +15,16 @@ function tameKeyv(keyv) {
   // Without a listener, the client of @keyv/redis 4.6.0 also never reconnects after an error.
   for (const emitter of [keyv, store, client]) ignoreErrors(emitter);
   // The adapter of memjs parses an entry in a callback, where a damaged entry would cause an
-  // uncaught exception. If the adapter returns the text, Keyv parses the entry.
+  // uncaught exception. This function makes the adapter return the text, so that Keyv parses the
+  // entry.
   if (Array.isArray(client?.servers) && store.opts) store.opts.deserialize ??= String;
   return client;
 }
 
 /**
- * Returns the result of `open`, which creates another Keyv of the same adapter and hides it. In
- * older Backstage releases, this Keyv emits the errors of the adapter, and an error without a
- * listener ends the process. This function therefore removes the Keyv's listeners from the adapter.
+ * Returns the result of `open`, which creates another, hidden Keyv for the same adapter. In older
+ * Backstage releases, this Keyv emits the errors of the adapter, and an error without a listener
+ * ends the process. This function therefore removes the Keyv's listeners from the adapter.
  */
 function openQuietly(keyv, open) {
   const store = adapterOf(keyv);
@@ -45,8 +46,8 @@ function isInMemory(keyv) {
 }
 
 /**
- * Adds a listener for errors, because an emitter without one throws. The manager reports the
- * failures of a store.
+ * Adds a listener for errors, because an emitter without such a listener throws. The manager
+ * reports the failures of a store.
  */
 function ignoreErrors(emitter) {
   if (typeof emitter?.on !== 'function') return;
@@ -86,7 +87,7 @@ async function endClient(client) {
   try {
     await end?.call(client);
   } catch {
-    // The client was closed already.
+    // The client is already closed.
   }
 }
 

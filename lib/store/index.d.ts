@@ -18,8 +18,9 @@ export interface KeyvCache {
 }
 
 /**
- * Turns a Keyv (version 4, 5 or 6) with the adapter of a server into a store. You own the Keyv and
- * its connection: the store adds listeners for `error` events, and does not close the connection.
+ * Creates a store from a Keyv (version 4, 5 or 6) with the adapter of a server. You own the Keyv
+ * and its connection: the store adds listeners for `error` events, and does not close the
+ * connection.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not a Keyv, or if the Keyv
  *   keeps its entries in this process.
@@ -83,21 +84,22 @@ export interface BackstageCacheManager {
 }
 
 /**
- * Turns Backstage's cache into a store. In the configuration, `sharedCache: true` does this for
+ * Creates a store from Backstage's cache. In the configuration, `sharedCache: true` does this for
  * you.
  *
- * With a function, the store opens the cache at its first use, and opens another one if the cache
- * no longer answers: the Redis client of some Backstage releases never reconnects after its
- * connection has ended. The connections of a `CacheManager` do not keep the process running.
+ * With a function, the store opens the cache at the first call, and opens another cache if the
+ * first one no longer answers: the Redis client of some Backstage releases never reconnects after
+ * its connection has ended. The connections of a `CacheManager` do not keep the process alive.
  *
- * A `CacheService` belongs to a plugin: other plugins do not find its entries.
+ * A `CacheService` belongs to a plugin, and other plugins do not find its entries.
  *
- * @param cache A `CacheService`, a `CacheManager`, or a function that returns one of them or a
- *   promise of one.
+ * @param cache A `CacheService`, a `CacheManager`, or a function that returns either of them or a
+ *   promise of either.
  * @param id The id with which the store calls `forPlugin` of a `CacheManager`. Default:
  *   `keycloak-token-manager`.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if an argument is wrong, or if the
- *   `CacheManager` keeps its entries in this process (`backend.cache.store: memory`).
+ *   `CacheManager` keeps its entries in this process (`backend.cache.store: memory`). With a
+ *   function, the calls of the store reject instead.
  * @example
  * ```ts
  * import { CacheManager } from '@backstage/backend-defaults/cache';
@@ -121,8 +123,8 @@ export function fromBackstageCache(
 ): TokenStore;
 
 /**
- * The members of a client of the package `redis` that {@link fromNodeRedis} uses. Clients of a
- * cluster and client pools have them, too.
+ * The members of a client of the package `redis` that {@link fromNodeRedis} uses. Cluster clients
+ * and client pools have these members, too.
  *
  * @example
  * ```ts
@@ -139,9 +141,9 @@ export interface NodeRedisClient {
 }
 
 /**
- * Turns a client of the package `redis` (node-redis, version 4 or later) into a store. Connect the
- * client, and close it when you no longer need it: the store adds a listener for `error` events,
- * and neither connects nor closes the client.
+ * Creates a store from a client of the package `redis` (node-redis, version 4 or later). Connect
+ * the client, and close it when you no longer need it: the store adds a listener for `error`
+ * events, and neither connects nor closes the client.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not such a client.
  * @example
@@ -159,8 +161,8 @@ export interface NodeRedisClient {
 export function fromNodeRedis(client: NodeRedisClient): TokenStore;
 
 /**
- * The members of a client of ioredis or iovalkey that {@link fromIoredis} uses. Clients of a
- * cluster have them, too.
+ * The members of a client of ioredis or iovalkey that {@link fromIoredis} uses. Cluster clients
+ * have these members, too.
  *
  * @example
  * ```ts
@@ -177,8 +179,8 @@ export interface IoredisClient {
 }
 
 /**
- * Turns a client of the package `ioredis` or `iovalkey` into a store. Close the client when you no
- * longer need it: the store adds a listener for `error` events, and does not close the client.
+ * Creates a store from a client of the package `ioredis` or `iovalkey`. Close the client when you
+ * no longer need it: the store adds a listener for `error` events, and does not close the client.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not such a client.
  * @example

@@ -1,7 +1,7 @@
 /**
  * Turns a cache client of the application into a shared store. The manager limits the time of each
- * call, because no client does so in every case. A method of a store rejects and never throws, and
- * its rejection needs no handler.
+ * call, because no client does so in every case. A method of a store never throws: it returns a
+ * promise, whose rejection needs no handler.
  */
 'use strict';
 
@@ -30,7 +30,7 @@ const REMAKE_INTERVAL_MS = 60_000;
 
 const ignore = () => {};
 
-/** How a store uses each kind of client. The keys are complete, and the times to live are valid. */
+/** The calls for each kind of client. They receive complete keys and valid times to live. */
 const CALLS = {
   keyv: (keyv) => ({
     get: (key) => keyv.get(key),
@@ -55,8 +55,8 @@ const CALLS = {
 };
 
 /**
- * Creates the store. For each use, `current()` returns the calls of the client, or a promise of
- * them.
+ * Creates the store. For each use, `current()` returns the calls of the client, or a promise for
+ * these calls.
  */
 function createStore(current, more = {}) {
   const call = (use, read = ignore) => {
@@ -83,7 +83,7 @@ function createStore(current, more = {}) {
 
 const textIn = (value) => (typeof value === 'string' ? value : undefined);
 
-/** Treats an entry that is not JSON as a miss: the entry is damaged, but the store works. */
+/** Treats an entry that is not JSON as a cache miss: the entry is damaged, but the store works. */
 function missIfBroken(error) {
   if (error?.name === 'SyntaxError') return undefined;
   throw error;
@@ -102,7 +102,7 @@ function fromKeyv(keyv) {
   if (!isCache(keyv)) throw invalid('fromKeyv: expected an instance of Keyv');
   if (isInMemory(keyv)) {
     throw invalid(
-      'fromKeyv: this Keyv keeps its entries in this process, where no other replica finds them; ' +
+      'fromKeyv: this Keyv keeps its entries in memory, where no other replica finds the tokens; ' +
         'create it with the adapter of a server, such as @keyv/redis, @keyv/valkey or @keyv/memcache',
     );
   }
@@ -135,7 +135,7 @@ function fromBackstageCache(cache, id = DEFAULT_ID) {
   return storeOf(calls);
 }
 
-/** Returns the calls of a CacheService or of a CacheManager, and the client of the latter. */
+/** Returns the calls of a CacheService or a CacheManager and, for a CacheManager, its client. */
 function backstageCache(cache, id) {
   if (typeof cache?.forPlugin !== 'function') {
     if (isCache(cache)) return { calls: CALLS.cache(cache) };
@@ -180,8 +180,8 @@ function remadeStore(open, id) {
 }
 
 const inMemory = (where) =>
-  `${where}: the cache of this backend is in its memory (backend.cache.store: memory), where no ` +
-  'other replica finds the tokens; set backend.cache.store to redis, valkey or memcache';
+  `${where}: this backend keeps its cache in memory, where no other replica finds the tokens; set ` +
+  'backend.cache.store to redis, valkey or memcache';
 
 const isCache = (value) => hasMethods(value, ['get', 'set', 'delete']);
 

@@ -33,7 +33,7 @@ const checks = {
     if (!isText(value)) refuse(name, 'a non-empty string');
   },
   clients(value, name) {
-    const expected = 'a record of one or more non-empty secrets, keyed by non-empty client ids';
+    const expected = 'an object of one or more non-empty secrets, keyed by non-empty client ids';
     if (!isObject(value)) refuse(name, expected);
     const entries = Object.entries(value).flat();
     if (entries.length === 0 || !entries.every(isText)) refuse(name, expected);
@@ -74,7 +74,7 @@ const checks = {
   },
   headers(value, name) {
     if (!isObject(value) || !Object.values(value).every((text) => typeof text === 'string')) {
-      refuse(name, 'a record of strings');
+      refuse(name, 'an object of strings');
     }
     for (const [header, text] of Object.entries(value)) {
       http.validateHeaderName(header);
@@ -94,7 +94,9 @@ const checks = {
   },
   nonce(value, name) {
     const isNonce = typeof value === 'string' && /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(value);
-    if (!isNonce) refuse(name, 'visible ASCII without quotation marks and backslashes');
+    if (!isNonce) {
+      refuse(name, 'visible ASCII characters without double quotation marks or backslashes');
+    }
   },
   claims(value, name) {
     if (!isObject(value)) refuse(name, 'an object');

@@ -5,7 +5,10 @@
 const crypto = require('node:crypto');
 const { now } = require('./tokens.js');
 
-/** How old a proof may be, and how far ahead the clock of the client, in seconds. */
+/**
+ * The maximum age of a proof, and the maximum time by which the client's clock may be ahead, in
+ * seconds.
+ */
 const OLDEST_S = 24;
 const AHEAD_S = 15;
 
@@ -35,7 +38,7 @@ const ALGORITHMS = {
 const MEMBERS = { EC: ['crv', 'kty', 'x', 'y'], OKP: ['crv', 'kty', 'x'], RSA: ['e', 'kty', 'n'] };
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi'];
 
-/** A refused proof. */
+/** The error for a refused proof. */
 class ProofRefusal extends Error {
   constructor(description, { status = 400, error = 'invalid_request' } = {}) {
     super(description);
@@ -68,7 +71,10 @@ function readProof(header) {
 
 /** Verifies the proofs for one endpoint, which accepts each proof only once. */
 class ProofVerifier {
-  /** The time until which a used proof counts, by its `jti` and `htu`. */
+  /**
+   * The time until which the verifier remembers a used proof, keyed by the `jti` and `htu` of the
+   * proof.
+   */
   #used = new Map();
 
   /**
@@ -115,7 +121,7 @@ function signedParts(proof) {
   try {
     [header, claims] = [json(head), json(payload)];
   } catch {
-    // The check below refuses the proof.
+    // The parts are not JSON, so the check below refuses the proof.
   }
   if (claims === undefined || signature === undefined || rest.length > 0) {
     throw new ProofRefusal('DPoP header verification failure');

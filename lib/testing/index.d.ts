@@ -19,7 +19,10 @@
  * ```
  */
 export interface FakeTokenEndpointOptions {
-  /** Name of the realm in the paths: letters, digits, `.`, `_`, `-`. Default: `test`. */
+  /**
+   * Name of the realm in the paths: letters, digits, `.`, `_` and `-`, and not only dots. Default:
+   * `test`.
+   */
   realm?: string | undefined;
   /**
    * The secrets of the realm's clients, keyed by client id. No id or secret may be empty.
@@ -31,7 +34,9 @@ export interface FakeTokenEndpointOptions {
    * negative or a fraction, to test how a client handles such a token.
    */
   expiresIn?: number | undefined;
-  /** The time between a request and its answer, in ms, a number ≥ 0. Default: 0. */
+  /**
+   * The time between a request and its answer, in ms, a number from 0 to 2,147,483,647. Default: 0.
+   */
   delayMs?: number | undefined;
   /** `realm_access.roles` of the tokens. Default: the roles that Keycloak gives to every user. */
   roles?: readonly string[] | undefined;
@@ -39,28 +44,29 @@ export interface FakeTokenEndpointOptions {
   tls?: { key: string | Buffer; cert: string | Buffer } | undefined;
   /**
    * Approximate length of the tokens in bytes, an integer from 0 to 10,000,000. The endpoint pads
-   * shorter tokens with a claim `padding`. Default: 0, for tokens of about 1,250 bytes without
+   * shorter tokens with the claim `padding`. Default: 0, for tokens of about 1,250 bytes without
    * padding.
    */
   tokenSize?: number | undefined;
   /**
-   * What the endpoint does with DPoP proofs (RFC 9449). `supported`: it verifies a proof as
-   * Keycloak does, and binds the token to the key. `required`: it also refuses a request without a
-   * proof. `ignored`: it grants bearer tokens, as Keycloak before 26.4 does. Default: `supported`.
+   * The treatment of DPoP proofs (RFC 9449). `supported`: the endpoint verifies a proof as Keycloak
+   * does, and binds the token to the key. `required`: the endpoint also refuses a request without a
+   * proof. `ignored`: the endpoint grants bearer tokens, as Keycloak before 26.4 does. Default:
+   * `supported`.
    */
   dpop?: 'supported' | 'required' | 'ignored' | undefined;
   /**
-   * The nonce that a DPoP proof must carry. The endpoint sends it in the `DPoP-Nonce` header of
-   * every response. If a proof does not carry it, the endpoint refuses the request with the error
-   * `use_dpop_nonce`. Visible ASCII without quotation marks and backslashes. Default: none, as in
-   * Keycloak.
+   * The nonce that a DPoP proof must carry. The endpoint sends the nonce in the `DPoP-Nonce` header
+   * of every token response. If a proof does not carry the nonce, the endpoint refuses the request
+   * with the error `use_dpop_nonce`. Visible ASCII characters, without double quotation marks or
+   * backslashes. Default: none, as in Keycloak.
    */
   dpopNonce?: string | undefined;
 }
 
 /**
- * The method by which a client authenticated itself, or tried to. A secret that the client sends by
- * both methods counts as `client_secret_post`, as in Keycloak.
+ * The method by which a client authenticated itself, or tried to. If a client sends a secret by
+ * both methods, `client_secret_post` counts, as in Keycloak.
  *
  * @example
  * ```ts
@@ -81,7 +87,7 @@ export type FakeTokenRequestAuthentication =
 
 /**
  * The DPoP proof of a token request, decoded and not verified: the answer says whether the endpoint
- * accepted it.
+ * accepted the proof.
  *
  * @example
  * ```ts
@@ -105,12 +111,12 @@ export interface FakeDpopProof {
   readonly alg: string | undefined;
   /** The thumbprint of the key in the proof (RFC 7638); `undefined` without a usable key. */
   readonly thumbprint: string | undefined;
-  /** The claims: `htm`, `htu`, `iat`, `jti` and, if the endpoint has sent one, `nonce`. */
+  /** The claims: `htm`, `htu`, `iat`, `jti` and, if the client has received a nonce, `nonce`. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
 /**
- * One token request in {@link FakeTokenEndpoint.requests}. It holds no credential.
+ * One token request in {@link FakeTokenEndpoint.requests}. The record contains no credential.
  *
  * @example
  * ```ts
@@ -129,7 +135,7 @@ export interface FakeTokenRequest {
   readonly at: number;
   /** The client id from the form or the `Authorization` header; `undefined` if neither has one. */
   readonly clientId: string | undefined;
-  /** The method by which the client authenticated itself. */
+  /** The method by which the client authenticated itself, or tried to. */
   readonly authentication: FakeTokenRequestAuthentication;
   /** The form field `grant_type`; `undefined` if the form has none. */
   readonly grantType: string | undefined;
@@ -142,13 +148,13 @@ export interface FakeTokenRequest {
   readonly parameters: Readonly<Record<string, string>>;
   /** The headers except `authorization`, with names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The DPoP proof; `undefined` if the request has none, or none that is a JWT. */
+  /** The DPoP proof; `undefined` if the request has no proof, or the proof is not a JWT. */
   readonly dpop: FakeDpopProof | undefined;
   /** The number of the connection that carried the request, counted from 1. */
   readonly connection: number;
   /**
-   * The status of the answer; `undefined` before the endpoint has answered, and if a fault prevents
-   * a status.
+   * The status of the answer; `undefined` before the endpoint has answered, and if a fault
+   * suppresses the status.
    */
   readonly status: number | undefined;
 }
@@ -163,8 +169,8 @@ export interface FakeTokenRequest {
  * - `drip`: the endpoint sends one byte of the body every `dripMs`.
  * - `flood`: the endpoint sends an endless body until the client closes the connection, 400 MB at
  *   most.
- * - `redirect`: the endpoint answers with a 307 to `headers.location`, by default to the token
- *   endpoint itself, so that the log shows whether a client follows the redirect.
+ * - `redirect`: the endpoint answers with a redirect (status 307) to `headers.location`, by default
+ *   to the token endpoint itself, so that the log shows whether a client follows the redirect.
  *
  * @example
  * ```ts
@@ -204,20 +210,29 @@ export interface FakeTokenAnswer {
    * is set.
    */
   status?: number | undefined;
-  /** Headers to add to the answer's own headers. They replace headers with the same name. */
+  /**
+   * Headers to add to the answer's own headers. An added header replaces a header with the same
+   * name.
+   */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
    * The body. The endpoint sends an object as JSON, and a string or a `Buffer` unchanged and
    * without a `Content-Type`. Default: Keycloak's own body, or an empty body if `status` is set.
    */
   body?: object | string | Buffer | undefined;
-  /** The delay of this answer, in ms, a number ≥ 0. Default: the endpoint's delay. */
+  /**
+   * The delay of this answer, in ms, a number from 0 to 2,147,483,647. Default: the endpoint's
+   * delay.
+   */
   delayMs?: number | undefined;
   /** The token's lifetime in seconds, a finite number. Default: the endpoint's `expiresIn`. */
   expiresIn?: number | undefined;
   /** The fault in the answer. Default: none. */
   fault?: FakeTokenFault | undefined;
-  /** Time between two bytes of the fault `drip`, in ms, a number ≥ 1. Default: 100. */
+  /**
+   * Time between two bytes of the fault `drip`, in ms, a number from 1 to 2,147,483,647. Default:
+   * 100.
+   */
   dripMs?: number | undefined;
 }
 
@@ -244,8 +259,7 @@ export type FakeTokenAnswerSource =
     ) => FakeTokenAnswer | undefined | Promise<FakeTokenAnswer | undefined>);
 
 /**
- * A running endpoint. Its methods refuse a wrong argument with a `TypeError` that names the
- * argument.
+ * A running endpoint. The methods refuse a wrong argument with a `TypeError`.
  *
  * @example
  * ```ts
@@ -281,19 +295,22 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly requestCount: number;
   /** The number of connections since the start, including failed TLS handshakes. */
   readonly connectionCount: number;
-  /** The tokens that clients have revoked. The endpoint does not exchange them. */
+  /** The tokens that clients have revoked. The endpoint exchanges none of these tokens. */
   readonly revokedTokens: readonly string[];
   /** Empties {@link requests}. */
   clearRequests(): void;
   /**
-   * Resolves with the first `count` of {@link requests} as soon as they have arrived, even if the
-   * endpoint has not answered them yet. Rejects if you close the endpoint before that.
+   * Resolves with the first `count` of {@link requests} as soon as these requests have arrived,
+   * even if the endpoint has not answered them yet. Rejects if you close the endpoint first.
    *
    * @param count An integer ≥ 1.
    */
   waitForRequests(count: number): Promise<FakeTokenRequest[]>;
 
-  /** From now on, sends each answer `ms` milliseconds (a number ≥ 0) after its request. */
+  /**
+   * From now on, sends each answer `ms` milliseconds (a number from 0 to 2,147,483,647) after its
+   * request.
+   */
   setDelay(ms: number): void;
   /** From now on, grants tokens with a lifetime of `seconds` (a finite number). */
   setExpiresIn(seconds: number): void;
@@ -309,38 +326,38 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   /** Sends these answers to the next token requests, one each, after the answers already queued. */
   answerNext(...answers: FakeTokenAnswerSource[]): void;
   /**
-   * Resets answers, delay, lifetime, nonce and secrets to their initial values. Keeps the log, a
-   * pause, and the offline state.
+   * Resets answers, delay, lifetime, nonce and secrets to their initial values. Keeps the log, the
+   * revoked tokens, a pause, and the offline state.
    */
   restore(): void;
 
-  /** Accepts and logs requests from now on, but answers them only after {@link resume}. */
+  /** From now on, accepts and logs token requests, but answers them only after {@link resume}. */
   pause(): void;
   /** Sends the answers that {@link pause} held back. */
   resume(): void;
   /**
    * Closes the port and all connections. The port refuses connections until {@link goOnline}. Await
-   * either method before you call the other.
+   * each of the two methods before you call the other one.
    */
   goOffline(): Promise<void>;
-  /** Listens again, on the same port. */
+  /** Listens again, on the same port. Rejects if you have closed the endpoint. */
   goOnline(): Promise<void>;
 
   /**
-   * Returns a signed access token like the tokens that the first client receives, without a token
-   * request. The endpoint exchanges each of its tokens (RFC 8693) for a client that is the `azp` of
-   * the token or in its `aud`: `issueToken({ sub, preferred_username, azp, aud })` is the token of
-   * a user.
+   * Returns a signed access token without a token request. The token is like the tokens that the
+   * first client receives. A client can exchange a token of this endpoint (RFC 8693) if the client
+   * is the `azp` of the token or in its `aud`: `issueToken({ sub, preferred_username, azp, aud })`
+   * is the token of a user.
    *
-   * @param claims Claims to add to the token's own claims. They replace claims with the same name.
-   *   The token omits a claim that is `undefined`.
+   * @param claims Claims to add to the token's own claims. An added claim replaces a claim with the
+   *   same name. The token omits a claim that is `undefined`.
    */
   issueToken(claims?: Readonly<Record<string, unknown>>): string;
 
   /**
-   * Stops the endpoint and breaks its connections. Afterwards, the endpoint does not keep the
-   * process alive. Idempotent. Rejects if a function given to {@link setAnswer} or
-   * {@link answerNext} failed.
+   * Stops the endpoint and closes its connections immediately. Afterwards, the endpoint does not
+   * keep the process alive. Idempotent. Rejects if a function that you passed to {@link setAnswer}
+   * or {@link answerNext} failed.
    */
   close(): Promise<void>;
   /** Does the same as {@link close}, for `await using`. */
@@ -349,15 +366,16 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 
 /**
  * Starts a token endpoint for tests on a free port of 127.0.0.1. The endpoint answers client
- * credentials requests as Keycloak 26 does, including its refusals. It signs its tokens with RS256.
- * You can script any other answer. The token requests of a `KeycloakTokenManager` are native, so
- * tools that replace `fetch` or `node:http` do not see them.
+ * credentials and token exchange requests as Keycloak 26 does, including Keycloak's refusals. The
+ * endpoint signs its tokens with RS256. You can script any other answer. By default, native code
+ * sends the token requests of a `KeycloakTokenManager`, so tools that replace `fetch` or
+ * `node:http` do not see these requests (see the option `tokenFetch`).
  *
- * The endpoint accepts the secret by both methods (`client_secret_post`, `client_secret_basic`). It
- * grants any scope and names the scope in the answer. It does not verify client assertions: it
- * refuses a client that sends only an assertion.
+ * The endpoint accepts the secret by both methods (`client_secret_post`, `client_secret_basic`),
+ * grants any scope, and names the scope in the answer. The endpoint does not verify client
+ * assertions: it refuses a client that sends only an assertion.
  *
- * @returns A promise of the endpoint. It rejects with a `TypeError` that names a wrong option.
+ * @returns A promise of the endpoint. The promise rejects with a `TypeError` if an option is wrong.
  * @example
  * ```ts
  * import { KeycloakTokenManager } from 'keycloak-token-manager';

@@ -1,8 +1,8 @@
 'use strict';
 
 // Answers requests as Keycloak 26 does, with its order of checks, its statuses and its texts. Two
-// codes are surprising: Keycloak answers `unauthorized_client` to a wrong secret, and
-// `invalid_client` to an unknown client.
+// codes are surprising: Keycloak answers a wrong secret with `unauthorized_client`, and an unknown
+// client with `invalid_client`.
 
 const { ALGORITHMS, ProofRefusal } = require('./dpop.js');
 

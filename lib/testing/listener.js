@@ -1,7 +1,7 @@
 'use strict';
 
-// The listening socket, and its connections, which the listener numbers, resets and closes. The
-// listener does not know about tokens.
+// The listening socket and its connections. The listener numbers, resets and closes the
+// connections, and does not know about tokens.
 
 const { once } = require('node:events');
 const http = require('node:http');
@@ -47,7 +47,7 @@ class Listener {
     return `${this.#scheme}://${HOST}:${this.#port}`;
   }
 
-  /** Starts to listen: at first on a free port, later on the same port. */
+  /** Starts to listen: the first time on a free port, and later on the same port again. */
   async open() {
     if (this.#server.listening) return;
     this.#server.listen(this.#port, HOST);

@@ -5,7 +5,8 @@
 const crypto = require('node:crypto');
 const { promisify } = require('node:util');
 
-// This saves the clock before a test replaces it, because native code uses the real clock.
+// This module saves the clock when it loads, before a test replaces it, because native code uses
+// the real clock.
 const { now } = Date;
 
 /** The number of bytes of the JSON around the value of the padding claim. */
@@ -23,9 +24,9 @@ function signingKey() {
 }
 
 async function makeKey() {
-  // Exporting a generated key as a JSON Web Key can deadlock Node 20: the garbage collector may free
-  // the job that generated the key, and both the export and the job take the key's lock. A key that
-  // comes from PEM has no such job.
+  // Exporting a generated key as a JSON Web Key can deadlock Node 20: the garbage collector may
+  // free the job that generated the key, and both the export and the job take the key's lock. No
+  // such job exists for a key that Node reads from PEM.
   const pair = await promisify(crypto.generateKeyPair)('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -62,7 +63,9 @@ function readToken(token, { publicKey }) {
   return claims.exp * 1000 > now() ? claims : undefined;
 }
 
-/** Returns a UUID that is constant for a client, like the id of its service account. */
+/**
+ * Returns a UUID that is always the same for a client, like the id of the client's service account.
+ */
 function serviceAccountId(clientId) {
   const hex = crypto.createHash('sha256').update(clientId).digest('hex');
   return [

@@ -119,9 +119,9 @@ fn connect(
 
 #[napi]
 impl Core {
-    /// Returns the shared memory of this manager, or the chunk of the memory of derived managers
-    /// with this number. Each manager has 24 bytes: the version is `Int32Array[0]` of them, and hits
-    /// and joins are `Float64Array[1]` and `Float64Array[2]`.
+    /// Returns the shared memory of this manager, or the chunk with this number of the memory of
+    /// derived managers. Each manager has 24 bytes: as an `Int32Array`, they contain the version at
+    /// index 0; as a `Float64Array`, they contain the hits and joins at indices 1 and 2.
     #[napi(catch_unwind)]
     pub fn memory<'env>(&self, env: &'env Env, chunk: Option<u32>) -> Result<ArrayBuffer<'env>> {
         let own = || self.manager().published().chunk();
@@ -129,8 +129,9 @@ impl Core {
         let published = chunk.unwrap_or_else(own);
         let data = published.as_ptr().cast_mut().cast::<u8>();
         let size = size_of_val(&*published);
-        // SAFETY: the allocation outlives the buffer, whose finaliser owns a count of it. This side
-        // writes the memory through atomics; JavaScript writes only the counters, on one thread.
+        // SAFETY: the allocation outlives the buffer, whose finaliser owns a reference count of the
+        // allocation. This side writes the memory through atomics; JavaScript writes only the
+        // counters, on one thread.
         let buffer = unsafe {
             ArrayBuffer::from_external(env, data, size, published, |_, owned| {
                 drop(owned);
@@ -162,8 +163,8 @@ impl Core {
     }
 
     /// Returns a token, the flight to wait for, or a failure. `manager` is the id of a derived
-    /// manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says that a forced call has
-    /// waited for an earlier flight. `trace_parent` is the trace context of the call.
+    /// manager, or 0. `minimum` is in seconds, 0 for none. `has_waited` says whether a forced call
+    /// has waited for an earlier flight. `trace_parent` is the trace context of the call.
     #[napi(catch_unwind)]
     pub fn ask(
         &self,
@@ -197,7 +198,8 @@ impl Core {
         }
     }
 
-    /// Sets whether the addon reports the details of acquisitions at their ends, and their starts.
+    /// Sets whether the addon reports the details of acquisitions when they end, and whether it
+    /// reports their starts.
     #[napi(catch_unwind)]
     pub fn observe(&self, ends: bool, starts: bool) {
         self.events.observe(ends, starts);
@@ -333,7 +335,7 @@ impl Core {
             return Ok(None);
         };
         let proof = manager.dpop_proof(&method, &uri, &token, nonce.as_deref());
-        proof.map_err(|_| napi::Error::from_reason("no random numbers"))
+        proof.map_err(|_| napi::Error::from_reason("the system provides no random numbers"))
     }
 
     /// Returns the state and counters of a manager; `null` if it was released.
@@ -344,7 +346,7 @@ impl Core {
     }
 
     /// Closes the manager and its derived managers for callers, and revokes their tokens. Returns
-    /// whether there is a token to revoke; `RevocationEnded` then follows.
+    /// whether there is a token to revoke. If so, the event `RevocationEnded` follows.
     #[napi(catch_unwind)]
     pub fn revoke(&self) -> bool {
         self.manager().revoke()
@@ -356,7 +358,8 @@ impl Core {
         FailureData::new(&Error::closed(), None)
     }
 
-    /// Closes the manager and drops secrets. Returns the failure for the callers that still wait.
+    /// Closes the manager and drops its secrets. Returns the failure for the callers that still
+    /// wait.
     #[napi(catch_unwind)]
     pub fn close(&self) -> FailureData {
         self.end();

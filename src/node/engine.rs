@@ -1,8 +1,8 @@
 //! The native runtime of the process, which the managers of all its threads share.
 //!
-//! It starts with the first token request and runs until the process ends. One thread runs flights
-//! and timers. Look-ups and file reads, which may hang, run on separate threads, as does the
-//! parsing of the certificates that Node trusts.
+//! The runtime starts with the first token request and runs until the process ends. One thread runs
+//! flights and timers. Look-ups and file reads, which may hang, run on separate threads, as does
+//! the parsing of the certificates that Node trusts.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;

@@ -78,7 +78,6 @@ impl EnvData {
         Ok((id, Arc::clone(waker)))
     }
 
-    /// Removes a manager.
     pub(super) fn remove(&self, id: u32) {
         let listener = self.listeners.borrow_mut().remove(&id);
         drop(listener);

@@ -49,7 +49,7 @@ impl Core {
                 level: level.as_str().to_owned(),
                 message,
             },
-            // The user's function belongs to another configuration now.
+            // The event belongs to an earlier configuration, whose functions must not run any more.
             manager::Event::SecretWanted(_)
             | manager::Event::RequestWanted(_)
             | manager::Event::StoreWanted(_)
@@ -134,8 +134,8 @@ impl Core {
         Some(id)
     }
 
-    /// Starts a call to the store. Returns `None` if the manager no longer waits for it. Also forgets
-    /// the calls that the manager has abandoned: a store may never answer.
+    /// Starts a call to the store. Returns `None` if the manager no longer waits for it. Also
+    /// forgets the calls that the manager has abandoned, because a store may never answer them.
     fn begin_store_call(&self, call: StoreCall) -> Option<EventData> {
         if !call.start() {
             return None;

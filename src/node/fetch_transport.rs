@@ -198,7 +198,7 @@ fn is_tls(code: &str) -> bool {
         )
 }
 
-/// Returns a fault with the text and the system code that the native transport uses.
+/// Returns the fault for a known code, with a text of this package.
 fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
     Some(match code {
         "ECONNREFUSED" => (NetworkFault::Refused, "the connection was refused"),

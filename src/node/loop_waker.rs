@@ -116,7 +116,7 @@ unsafe extern "C" fn call(
     }
     let id = u32::try_from(data.addr()).unwrap_or_default();
     let (mut this, mut argument) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: Node calls this with an environment that is open and a scope for handles.
+    // SAFETY: Node calls this function with an open environment and a handle scope.
     unsafe {
         if sys::napi_get_undefined(env, &raw mut this) == sys::Status::napi_ok
             && sys::napi_create_uint32(env, id, &raw mut argument) == sys::Status::napi_ok

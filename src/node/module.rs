@@ -22,7 +22,8 @@ pub const USER_AGENT: &str = transport::USER_AGENT;
 #[napi]
 pub const MAX_ANSWER: u32 = MAX_BODY as u32;
 
-/// Checks a resource that code names after the manager was created, and returns its faults.
+/// Checks a resource that the user's code names after it has created the manager. Returns the
+/// faults of the resource.
 #[napi(catch_unwind)]
 pub fn check_resource(
     resource: Unknown<'_>,

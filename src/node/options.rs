@@ -169,7 +169,7 @@ pub(super) fn parse<'env>(
         faults.push(
             certificate,
             &format!(
-                "the option does not work with an https proxy ({proxy_option}), because the proxy \
+                "this option does not work with an https proxy ({proxy_option}), because the proxy \
                  would receive the certificate; use an http proxy, or set tokenFetch and configure \
                  the function with both"
             ),
@@ -194,7 +194,7 @@ pub(super) fn parse<'env>(
     })
 }
 
-/// Checks a resource that is not one of the options. `None` if it is correct.
+/// Checks a resource that is not one of the options. Returns `None` if the resource is correct.
 pub(super) fn check_resource<'env>(resource: &Unknown<'env>) -> Result<Option<Refusal<'env>>> {
     let mut faults = Faults::default();
     match read(resource, &mut |_| {}) {

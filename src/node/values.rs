@@ -125,7 +125,7 @@ pub struct CoolDownData {
 pub enum EventData {
     /// A flight started. The addon reports this only if JavaScript observes the starts.
     FlightStarted {
-        /// The id of the manager; 0 for the one that is not derived.
+        /// The id of the manager; 0 for the manager that is not derived.
         manager: u32,
         /// The flight.
         flight: u32,
@@ -274,14 +274,14 @@ pub enum RequestOutcome {
 /// The result of a call to the store.
 #[napi(discriminant = "type", object_to_js = false)]
 pub enum StoreOutcome {
-    /// The store did what it had to do.
+    /// The call succeeded.
     Done {
         /// The value of the entry, if the call reads one that exists.
         value: Option<String>,
     },
     /// The store failed.
     Failed {
-        /// The code of the error, or what is wrong with the result.
+        /// The code of the error, or the fault of the result.
         detail: Option<String>,
     },
 }
@@ -309,7 +309,7 @@ pub struct SnapshotData {
     pub counters: CounterData,
     /// The durations of acquisitions, in ms.
     pub acquisition_latency_ms: Latencies,
-    /// The sums of the derived managers, if there was one.
+    /// The sums of the derived managers, if the manager has had any.
     pub derived: Option<DerivedSumsData>,
 }
 
@@ -398,7 +398,7 @@ pub(super) fn store_wanted(call: u32, command: &Command) -> EventData {
         Command::Get(key) => ("get", Some(key)),
         Command::Set(key, ..) => ("set", Some(key)),
         Command::Delete(key) => ("delete", Some(key)),
-        // This thread answers a ping itself.
+        // A ping causes no event, because this thread answers it itself.
         Command::Remake | Command::Ping => ("remake", None),
     };
     let (value, ttl_ms) = match command {

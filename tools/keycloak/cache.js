@@ -1,7 +1,7 @@
 /**
  * The cache of downloads and builds, outside the checkout. A process fills an entry under a
- * temporary name and then renames it, so that an entry is always complete, even if several
- * processes fill it.
+ * temporary name and then renames the entry, so that an entry is always complete, even if several
+ * processes fill it at once.
  */
 'use strict';
 
@@ -39,7 +39,7 @@ async function cached(folder, make) {
   return folder;
 }
 
-/** Does the same as `cached` for an entry whose name contains the hash of its source files. */
+/** Like `cached`, but the name of the entry contains the hash of its source files. */
 async function cachedFrom(kind, files, make) {
   const hash = createHash('sha256');
   for (const file of files) hash.update(await readFile(file));

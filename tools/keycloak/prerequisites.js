@@ -18,7 +18,8 @@ function javaVersion() {
 }
 
 /**
- * Describes the prerequisites of this version that the machine lacks; `undefined` if it lacks none.
+ * Describes the prerequisites of this version that the machine lacks; `undefined` if the machine
+ * lacks none.
  */
 function missingPrerequisites(version) {
   if (process.platform === 'win32') {

@@ -1,8 +1,8 @@
 'use strict';
 
-// Builds the native binary of one target reproducibly: the binary contains no path of this machine.
-// On Linux, Zig links the binary, so that it runs with an old glibc. The debug symbols go into a
-// separate file.
+// Builds the native binary of one target reproducibly, so the binary contains no path of this
+// machine. On Linux, Zig links the binary, so that it runs with an old glibc. The debug symbols go
+// into a separate file.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
@@ -78,7 +78,7 @@ function buildId(name) {
   return hash.digest('hex');
 }
 
-/** Maps the folders of the sources on this machine to their names in the binary. */
+/** Returns pairs: a folder of the sources on this machine, and its name in the binary. */
 function remappedPaths(crates) {
   const folders = new Set(
     crates.slice(1).map((crate) => path.dirname(path.dirname(crate.manifest_path))),
@@ -86,7 +86,7 @@ function remappedPaths(crates) {
   return [[root, '/src'], ...[...folders].sort().map((folder) => [folder, '/crates'])];
 }
 
-/** Builds the target and returns the path of the library, on Linux with debug symbols. */
+/** Builds the target and returns the path of the library, which on Linux contains debug symbols. */
 async function compile(name, { crates, targetFolder }) {
   const { triple, os, libc } = targets[name];
   const paths = remappedPaths(crates);
@@ -98,7 +98,7 @@ async function compile(name, { crates, targetFolder }) {
     const version = libc === 'glibc' ? `.${OLDEST_GLIBC}` : '';
     command = [program, 'zigbuild', '--target', triple + version];
     flags.push(`-Clink-arg=-Wl,--build-id=0x${buildId(name)}`);
-    // Node has already loaded a C library when it loads the binary.
+    // The binary must not contain its own C library, because Node has already loaded one.
     if (libc === 'musl') flags.push('-Ctarget-feature=-crt-static');
     env.CARGO_ZIGBUILD_PYTHON_PATH = path.join(path.dirname(program), 'python');
     env.CFLAGS = paths.map(([from, to]) => `-ffile-prefix-map=${from}=${to}`).join(' ');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Checks that a binary needs nothing that a supported system may lack. It reads ELF files with
-// readelf, which belongs to the tools that Rust links with.
+// Checks that a binary needs no library or symbol that a supported system may lack. This module
+// reads ELF files with readelf, which comes with the linker that Rust needs.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -40,8 +40,8 @@ function isNewer(version, limit) {
 }
 
 /**
- * Describes requirements that not every supported system meets, and parts that must not be in the
- * file.
+ * Describes the requirements that a supported system may not meet, and the parts that must not be
+ * in the file.
  */
 function linuxFaults({ libraries, imports, debugSections }, libc) {
   const faults = libraries
@@ -64,7 +64,10 @@ function linuxFaults({ libraries, imports, debugSections }, libc) {
   return faults;
 }
 
-/** Functions by system, which return the processor of a file if the file is for that system. */
+/**
+ * One function per system. The function returns the processor of a file if the file is for that
+ * system.
+ */
 const readCpu = {
   darwin(file) {
     const bytes = fs.readFileSync(file);

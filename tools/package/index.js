@@ -3,8 +3,8 @@
 // `npm run package` writes the published packages to `dist/`: the main package and the package of
 // this platform, or with `--target`, which you can repeat, the packages of the given platforms.
 // `--repository URL` adds the location of the sources to the manifests. `--reproduce` builds every
-// binary twice and compares. `--binary FILE` packs a binary that `cargo build` has built on another
-// system, for targets that this system cannot build.
+// binary twice and compares the results. `--binary FILE` packs a binary that `cargo build` has
+// built on another system, for targets that this system cannot build.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');

@@ -13,7 +13,7 @@ const IS_TEXT = /^(licen[cs]e|copying|copyright|notice|unlicense)/i;
 const UNDERLINE = '-'.repeat(72);
 
 /**
- * Crates that contain no licence text, and the file that contains the licence text of their
+ * Crates without a licence text, each with the file that contains the licence text of its
  * repository.
  */
 const elsewhere = {

@@ -13,7 +13,7 @@ const { targets } = require('./targets.js');
 
 const ENTRY = 'index.js';
 const PROGRAM = 'lib/cli/index.js';
-/** The modules that the program loads from the package, instead of containing them. */
+/** The modules that the program loads from the package. Its bundle does not contain them. */
 const OF_THE_PACKAGE = ['index.js', 'package.json', 'lib/backstage/config.js'];
 /** The library in the program. As a dependency, it would cost every installation 900 kB. */
 const LIBRARY = 'js-yaml';
@@ -36,7 +36,9 @@ const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
 const readManifest = () => JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
 
-/** Returns the links to the sources that the registry shows; no links without a repository. */
+/**
+ * Returns the links to the sources that the registry shows. Without a repository, there are none.
+ */
 function whereabouts(repository) {
   if (repository === undefined) return {};
   const { protocol, pathname } = new URL(repository);
@@ -100,7 +102,7 @@ async function bundleProgram(folder, webpack) {
   fs.writeFileSync(path.join(folder, LICENCES), [head, ...texts].join('\n\n'));
 }
 
-/** The library in the program, with its licence. */
+/** Returns the library in the program, with its licence. */
 function library() {
   const folder = path.join(root, 'node_modules', LIBRARY);
   const { name, version, license } = JSON.parse(

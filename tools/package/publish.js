@@ -2,7 +2,7 @@
 
 // Publishes the packages in `dist/`, the main package last, so that its binaries are always
 // available. It skips packages that the registry already has, so that you can repeat an interrupted
-// run. The argument is the tag of the release; `--dry-run` sends no request to the registry.
+// run. The argument is the tag of the release. With `--dry-run`, the script publishes nothing.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');

@@ -14,7 +14,7 @@ function serialNumber(content) {
   return `urn:uuid:${[...parts, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-')}`;
 }
 
-/** Returns a component; old manifests separate licences with a slash. */
+/** Returns a component. Old manifests separate licences with a slash. */
 function component(registry, { name, version, license, sha256 }) {
   const purl = registry && `pkg:${registry}/${name}@${version}`;
   return {
@@ -29,8 +29,8 @@ function component(registry, { name, version, license, sha256 }) {
 }
 
 /**
- * Returns the text of a bill; `edges` contains pairs of references, each from a part to its
- * dependency.
+ * Returns the text of a bill. `edges` contains pairs of references: a part, and one of its
+ * dependencies.
  */
 async function writeBill(metadata, components, edges, { Validation, Spec }) {
   const references = [metadata.component, ...components].map((part) => part['bom-ref']);

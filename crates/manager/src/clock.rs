@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The monotonic reading of a clock when the process creates it. A shared store returns tokens that
-/// are older than the process, whose ages must not exceed the reading.
+/// The monotonic reading of a new clock. A shared store may return tokens that are older than the
+/// process, and their ages must not exceed this reading.
 const EARLIEST: Duration = oauth::MAX_LIFETIME;
 
 /// A reading of both clocks.
@@ -43,8 +43,8 @@ impl Moment {
         UNIX_EPOCH.checked_add(self.wall).unwrap_or(UNIX_EPOCH)
     }
 
-    /// Returns how far the wall clock is ahead of the monotonic clock. The difference changes only
-    /// after a step of the wall clock or a suspension of the machine.
+    /// Returns the time by which the wall clock is ahead of the monotonic clock. The difference
+    /// changes only after a step of the wall clock or a suspension of the machine.
     #[must_use]
     pub fn offset(self) -> Duration {
         self.wall.saturating_sub(self.monotonic)

@@ -1,4 +1,4 @@
-//! The configuration of a manager, already checked: `options` creates it from the user's options.
+//! The checked configuration of a manager. `options` creates it from the user's options.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -199,7 +199,7 @@ impl PartialEq for DpopConfig {
 
 impl Eq for DpopConfig {}
 
-/// The server to send token requests to.
+/// The server that receives the token requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The token endpoint.
@@ -252,7 +252,7 @@ pub struct Config {
     pub assertion: AssertionSettings,
     /// The key to which the server binds tokens. `None`: the manager requests bearer tokens.
     pub dpop: Option<DpopConfig>,
-    /// The store in which replicas share tokens. `None`: each replica requests its own.
+    /// The store in which replicas share tokens. `None`: each replica requests its own token.
     pub store: Option<StoreConfig>,
     /// The maximum time before expiry at which the manager replaces a token.
     pub expiry_buffer: Duration,
@@ -267,9 +267,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether the manager shares the tokens of this grant through the store. It shares no token that
-    /// is bound to a key of its own, none for which a function provides the assertion, because only
-    /// the assertion says whose token it is, and the tokens of users only if the options allow it.
+    /// Whether the manager shares the tokens of this grant through the store. It shares no token
+    /// that is bound to a generated key. It shares no token for which a function provides the
+    /// assertion, because only the assertion shows whose token it is. It shares the tokens of users
+    /// only if the options allow it.
     #[must_use]
     pub fn shares(&self, grant_type: &GrantType) -> bool {
         let is_bound = self.dpop.as_ref().is_some_and(|dpop| dpop.is_generated);
@@ -289,7 +290,8 @@ impl Config {
         }
     }
 
-    /// Keeps the generated key of an earlier configuration, to which its token is bound.
+    /// Keeps the generated key of an earlier configuration, because the held token is bound to this
+    /// key.
     #[must_use]
     pub(super) fn with_key_of(mut self, earlier: &Self) -> Self {
         if let (Some(dpop), Some(earlier)) = (&mut self.dpop, &earlier.dpop)
@@ -301,8 +303,8 @@ impl Config {
         self
     }
 
-    /// Returns the likely cause of a refusal of `credential`: a clause that names the option and
-    /// does not reveal the value.
+    /// Returns the likely cause if the server refuses `credential`: a clause that names the option
+    /// and does not reveal the value.
     #[must_use]
     pub fn flaw_of(&self, credential: &Credential, error: &AnswerError) -> Option<String> {
         let is_refused = error.is_client_refusal();
@@ -356,8 +358,8 @@ pub enum ProxyOption {
 /// Returns the warning about a URL without TLS.
 pub(super) fn plain_http(what: &str) -> String {
     format!(
-        "{what} uses plain http, so an attacker on the network path can read the client's \
-         secret and tokens; use https unless the network is trusted"
+        "{what} uses plain http, so an attacker on the network path can read the client's secret \
+         and tokens; use https unless you trust the network"
     )
 }
 
@@ -369,9 +371,9 @@ pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
     let may_be_https = config.target.url().is_https() || matches!(config.target, Target::Issuer(_));
     if skips_tls_verify && may_be_https {
         warnings.push(format!(
-            "Keycloak token manager \"{name}\": the manager does not verify the certificate of \
-             the server (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so an attacker on the \
-             network path can read the client's secret; set ca or caFile instead"
+            "Keycloak token manager \"{name}\": the manager does not verify the server's \
+             certificate (skipTlsVerify, or NODE_TLS_REJECT_UNAUTHORIZED=0), so an attacker on the \
+             network path can read the client's secret and tokens; set ca or caFile instead"
         ));
     }
     if config.target.url().is_plain_to_remote() {

@@ -61,7 +61,7 @@ pub enum Event {
         manager: ManagerId,
         /// The flight that started.
         flight: FlightId,
-        /// What the flight requests, and why.
+        /// The request and the cause of the flight.
         facts: FlightFacts,
         /// The time of the start, since the epoch.
         at: Duration,
@@ -77,7 +77,7 @@ pub enum Event {
         /// The version for which JavaScript may keep the token, or
         /// [`NO_TOKEN`](super::published::NO_TOKEN).
         version: u32,
-        /// What the flight requested, and why.
+        /// The request and the cause of the flight.
         facts: FlightFacts,
         /// The number of token requests, without repetitions after a lost connection.
         requests: u32,
@@ -108,7 +108,7 @@ pub trait EventSink: Send + Sync + 'static {
     /// Adds an event.
     fn push(&self, event: Event);
 
-    /// Makes JavaScript compare the published version after the manager dropped a token.
+    /// Makes JavaScript read the published version again after the manager has dropped a token.
     fn wake(&self);
 
     /// Whether JavaScript observes the starts of flights.
@@ -150,8 +150,8 @@ struct Open {
 type Generation = u32;
 
 impl EventQueue {
-    /// Creates an empty queue. The queue calls `waker` when JavaScript must drain the queue, on any
-    /// thread and without holding its lock.
+    /// Creates an empty queue. When JavaScript must drain the queue, the queue calls `waker`, on
+    /// any thread and without holding its own lock.
     #[must_use]
     pub fn new(waker: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {

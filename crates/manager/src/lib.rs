@@ -37,7 +37,7 @@ pub enum Reply {
     Token(Arc<Token>, u32),
     /// Wait for the result of this flight.
     Flight(FlightId),
-    /// Wait for the end of this flight, and then ask with
+    /// Wait for the end of this flight, and then make the call again, as
     /// [`Call::ForcedAgain`](slot::Call::ForcedAgain).
     EarlierFlight(FlightId),
     /// A failure, and the time that the caller should wait before it tries again.

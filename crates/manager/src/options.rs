@@ -25,7 +25,7 @@ use oauth::{ClientAuthentication, DpopKey, Grant, Issuer, Scope, TokenEndpoint, 
 use transport::ProxyUrl;
 
 /// The fault of a secret with a lone surrogate, which UTF-8 cannot represent.
-pub const LONE_SURROGATE: &str = "expected a string that is valid Unicode";
+pub const LONE_SURROGATE: &str = "expected a valid Unicode string";
 /// The methods of a logger.
 pub const LOGGER_METHODS: [&str; 4] = ["error", "warn", "info", "debug"];
 
@@ -143,7 +143,7 @@ impl Options<'_> {
         let option = table::CLIENT_ID;
         if !self.has(option.name) {
             self.faults
-                .push(option.name, "expected a non-empty string, but it is missing");
+                .push(option.name, "expected a non-empty string, but the option is missing");
         }
         self.text(option).map(|text| text.to_string())
     }
@@ -163,8 +163,8 @@ impl Options<'_> {
         scope
     }
 
-    /// Reads the values of a form field that the request repeats, which `parameters` may set
-    /// instead.
+    /// Reads the values of a form field that a request may repeat. Reports a fault if `parameters`
+    /// sets this field too.
     fn values(&mut self, option: &str, field: &str, parameters: &[(String, String)]) -> ValueSet {
         const EXPECTED: &str =
             "a string or a non-empty array of strings, each of 1 to 4,000 characters";
@@ -172,7 +172,10 @@ impl Options<'_> {
             return ValueSet::default();
         };
         if parameters.iter().any(|(name, _)| name == field) {
-            let problem = format!("parameters sets the same form field, {field}; set one of them");
+            let problem = format!(
+                "parameters sets the same form field, {field}; remove it from parameters, or \
+                 remove this option"
+            );
             self.faults.push(option, &problem);
         }
         let values = texts(&given).filter(|texts| !texts.is_empty());
@@ -203,8 +206,8 @@ impl Options<'_> {
         let mut conflicts: Vec<_> = conflicts.map(|(name, _)| name.clone()).collect();
         conflicts.sort_unstable();
         for name in conflicts {
-            let problem = "does not work with tokenFetch, which makes its own connections; \
-                           configure the function instead";
+            let problem = "this option does not work with tokenFetch, which makes its own \
+                           connections; configure the function instead";
             self.faults.push(&name, problem);
         }
         true
@@ -226,7 +229,8 @@ impl Options<'_> {
             None => DpopKey::generate(),
         };
         if key.is_err() {
-            let problem = "expected a system with random numbers: no key can be created";
+            let problem = "the manager cannot create a key, because the system provides no random \
+                           numbers";
             self.faults.push(table::DPOP.name, problem);
         }
         Some(DpopConfig {
@@ -305,8 +309,8 @@ pub fn parse(
     if authentication == ClientAuthentication::TlsClientAuth
         && let Some(target) = target.as_ref().filter(|target| !target.url().is_https())
     {
-        let problem = "expected an https URL: tls_client_auth sends the certificate in the TLS \
-                       handshake";
+        let problem = "expected an https URL, because tls_client_auth sends the certificate in the \
+                       TLS handshake";
         options.faults.push(target.option(), problem);
     }
     let dpop = options.dpop();
@@ -319,9 +323,9 @@ pub fn parse(
     let buffer = options.integer(table::TOKEN_EXPIRY_BUFFER_SECONDS);
     let timeout = options.integer(table::REQUEST_TIMEOUT_MS);
     let background_refresh = options.flag(table::BACKGROUND_REFRESH);
-    // JavaScript keeps the tokens of users.
+    // Only JavaScript uses this option: it keeps the tokens of users.
     options.integer(table::MAX_USER_TOKENS);
-    // JavaScript knows the trace context of a call.
+    // Only JavaScript uses this option: it knows the trace context of a call.
     options.flag(table::PROPAGATE_TRACE_CONTEXT);
     let name = options.text(table::NAME);
     let has_logger = options.has(table::LOGGER);

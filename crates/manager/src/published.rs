@@ -73,7 +73,7 @@ impl Published {
     }
 
     /// Clears the counters for the next manager that uses this memory. The version stays, so that
-    /// none is used twice.
+    /// no version is used twice.
     pub(super) fn reset(&self) {
         self.hits.store(0.0_f64.to_bits(), Ordering::Relaxed);
         self.joins.store(0.0_f64.to_bits(), Ordering::Relaxed);
@@ -86,8 +86,8 @@ impl Published {
     }
 }
 
-/// The shared memory of one manager. Managers that were derived from one manager have theirs in
-/// chunks, so that a derived manager costs JavaScript no buffer of its own.
+/// The shared memory of one manager. The derived managers of a manager share chunks of memory, so
+/// that a derived manager costs JavaScript no buffer of its own.
 #[derive(Clone, Debug)]
 pub struct PublishedCell {
     chunk: Arc<[Published]>,
@@ -105,7 +105,7 @@ impl PublishedCell {
         }
     }
 
-    /// Creates memory of its own.
+    /// Creates a chunk for one manager alone.
     pub(super) fn alone() -> Self {
         Self::new(Arc::new([Published::default()]), 0, 0)
     }
@@ -116,7 +116,8 @@ impl PublishedCell {
         Arc::clone(&self.chunk)
     }
 
-    /// Returns the number of the chunk among those of the derived managers, and the index in it.
+    /// Returns the number of the chunk among the chunks of the derived managers, and the index in
+    /// the chunk.
     #[must_use]
     pub const fn place(&self) -> (u32, u32) {
         (self.number, self.index)

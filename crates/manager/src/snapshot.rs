@@ -68,9 +68,9 @@ impl Counters {
 pub struct DerivedSums {
     /// The number of derived managers that have requested a token and are still in use.
     pub managers: u32,
-    /// The number of tokens that they hold.
+    /// The number of tokens that these managers hold.
     pub tokens: u32,
-    /// The sums of their counters, including the counters of released managers.
+    /// The sums of the counters of these managers and of released managers.
     pub counters: Counters,
 }
 
@@ -113,6 +113,6 @@ pub struct Snapshot {
     pub counters: Counters,
     /// The durations of the acquisitions.
     pub latency: Latency,
-    /// The sums of the derived managers; `None` if there was none.
+    /// The sums of the derived managers; `None` if the manager has had no derived managers.
     pub derived: Option<DerivedSums>,
 }

@@ -103,7 +103,7 @@ pub(super) fn push_json(target: &mut String, value: &impl Serialize) -> Result<(
     Ok(())
 }
 
-/// The error for an assertion that the key could not sign.
+/// The error of a function that could not sign an assertion or a proof, or create a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningFault;
 

@@ -1,5 +1,5 @@
 //! Discovers the token endpoint: creates the request for the metadata document of an issuer
-//! (`OpenID` Connect Discovery 1.0 §4, RFC 8414), and reads the members that this grant needs.
+//! (`OpenID` Connect Discovery 1.0 §4, RFC 8414), and reads the members that the manager needs.
 
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -72,12 +72,12 @@ pub enum IssuerFault {
     /// The URL has a query.
     #[error("a URL without a query")]
     Query,
-    /// The URL is that of the discovery document.
+    /// The URL names the discovery document instead of the issuer.
     #[error("the URL of the issuer, without /.well-known/openid-configuration")]
     Document,
 }
 
-/// The members of a document that this grant needs.
+/// The members of a document that the manager needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// The issuer as the server spells it, which is the audience of assertions.
@@ -107,7 +107,7 @@ pub enum DiscoveryError {
     },
 }
 
-/// The fault of a document. The redactor has cleaned the texts of the server.
+/// The fault of a document. A [`Redactor`] has cleaned every text of the server in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
     /// The document is not a JSON object.

@@ -30,7 +30,7 @@ pub(super) fn decode<'a>(body: &'a [u8], copy: &'a mut Zeroizing<String>) -> &'a
 }
 
 /// Reads `text` as a JSON object and returns its members with these names. A member that is `null`
-/// counts as absent, and the last of several members with one name counts.
+/// counts as absent. Of several members with the same name, the last one counts.
 pub(super) fn read_members<'a, const N: usize>(
     text: &'a str,
     names: [&'static str; N],
@@ -70,7 +70,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<N> {
     }
 }
 
-/// Reads the name of a member as its place in a list of names.
+/// Reads the name of a member as its index in a list of names.
 struct Name<'n>(&'n [&'static str]);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {

@@ -1,4 +1,5 @@
-//! DPoP (RFC 9449): the key to which a server binds tokens, and the proofs that a sender has it.
+//! DPoP (RFC 9449): the key to which a server binds tokens, and the proofs that a sender possesses
+//! this key.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::endpoint::TokenEndpoint;
 use super::jwk::PublicJwk;
 use super::key::{SigningAlgorithm, SigningKey};
 
-/// The longest nonce that proofs carry, in bytes.
+/// The maximum length of a nonce in a proof, in bytes.
 const MAX_NONCE: usize = 2 * 1024;
 
 /// The key to which a server binds tokens.
@@ -37,7 +38,7 @@ pub struct ProofClaims<'a> {
     pub issued_at: Duration,
     /// `nonce`: the last nonce of the server, if it sent one.
     pub nonce: Option<&'a str>,
-    /// The token that the request presents, which `ath` is a hash of.
+    /// The token that the request presents. `ath` is its hash.
     pub access_token: Option<&'a str>,
 }
 
@@ -69,10 +70,10 @@ impl DpopKey {
         Self::new(SigningKey::generate()?)
     }
 
-    /// Takes a key of the user.
+    /// Uses a key that the user provides.
     ///
     /// # Errors
-    /// A bug in this crate: every public key has a JSON form.
+    /// An error is a bug in this crate, because every public key has a JSON form.
     pub fn new(key: SigningKey) -> Result<Self, SigningFault> {
         let jwk = key.public_jwk();
         let algorithm = key.default_algorithm();

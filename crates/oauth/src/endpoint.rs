@@ -102,7 +102,7 @@ impl TokenEndpoint {
         !self.is_https() && !self.is_loopback()
     }
 
-    /// Whether the host is this machine: `localhost`, a name below it, or a loopback address.
+    /// Whether the host is this machine: `localhost`, one of its subdomains, or a loopback address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.url.host() {

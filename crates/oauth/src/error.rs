@@ -3,7 +3,7 @@
 
 use super::response::ContentEncoding;
 
-/// Whether the status alone says that the same request may succeed later.
+/// Whether the status alone shows that the same request may succeed later.
 #[must_use]
 pub const fn is_temporary(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..=599)
@@ -30,7 +30,7 @@ pub enum AnswerError {
         error: Option<String>,
         /// The value of `error_description`, if the body is JSON and contains one.
         description: Option<String>,
-        /// Whether the body is JSON. A gateway's error page is not.
+        /// Whether the body is JSON. A gateway's error page is not JSON.
         is_json: bool,
         /// The encoding of a body that is not JSON. The request accepted no encoding.
         encoding: Option<ContentEncoding>,

@@ -22,7 +22,7 @@ pub const RESERVED_PARAMETERS: &[&str] = &[
     "assertion",
 ];
 
-/// The type of an access token (RFC 8693 §3).
+/// The token type of access tokens (RFC 8693 §3).
 pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// `grant_type` of the client's own token (RFC 6749 §4.4.2).
@@ -99,7 +99,7 @@ impl PartialEq for GrantType {
 
 impl Eq for GrantType {}
 
-/// The values of a field that a request may repeat, such as `audience`: sorted, each one once.
+/// The values of a field that a request may repeat, such as `audience`: sorted, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValueSet(Box<[String]>);
 
@@ -138,7 +138,8 @@ pub struct Grant {
     pub audience: ValueSet,
     /// The requested resources (RFC 8707 §2).
     pub resource: ValueSet,
-    /// Additional form fields, in this order. [`RESERVED_PARAMETERS`] must not contain their names.
+    /// Additional form fields, in this order. Their names must not be among
+    /// [`RESERVED_PARAMETERS`].
     pub parameters: Vec<(String, String)>,
 }
 

@@ -47,7 +47,7 @@ pub enum HeaderFault {
     #[error("is not the name of an HTTP header")]
     Name,
     /// The header controls authentication, the body or the connection.
-    #[error("is reserved: it controls authentication, the body or the connection")]
+    #[error("is reserved, because it controls authentication, the body or the connection")]
     Reserved,
     /// The record contains the same name in a different letter case.
     #[error("is given twice")]
@@ -87,7 +87,7 @@ impl ExtraHeaders {
         }
     }
 
-    /// Returns these headers and another one, whose name is in lower case.
+    /// Returns these headers and one more header, whose name is in lower case.
     #[must_use]
     pub fn and(&self, name: &str, value: HeaderSecret) -> Self {
         let copies = self.0.iter().filter_map(|(name, value)| {

@@ -1,4 +1,4 @@
-//! JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2): reads private ones and writes public ones.
+//! JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2): reads private keys and writes public keys.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -66,7 +66,7 @@ impl AsRef<[u8]> for Octets {
     }
 }
 
-/// A JSON Web Key. The members that a key of this type does not have are empty.
+/// A JSON Web Key. A member that this type of key lacks is empty.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Jwk {

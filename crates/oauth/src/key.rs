@@ -111,28 +111,28 @@ pub enum KeyFault {
     #[error("it contains a public key or a certificate instead of a private key")]
     Public,
     /// A pass phrase protects the key.
-    #[error("it is encrypted: decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
+    #[error("it is encrypted; decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
     Encrypted,
     /// The key has OpenSSH's own format.
     #[error(
-        "it is an OpenSSH key: convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
+        "it is an OpenSSH key; convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
     )]
     OpenSsh,
-    /// The PEM has lost its line breaks, or is in quotation marks.
+    /// The PEM text has lost its line breaks, or is in quotation marks.
     #[error("{0}")]
     Mangled(PemFlaw),
-    /// The PEM is cut off or is not Base64.
+    /// The PEM text is cut off, or its content is not Base64.
     #[error("the PEM is cut off or malformed")]
     BrokenPem,
     /// A JSON Web Key lacks members, or its members are not numbers in Base64url.
     #[error("the JSON Web Key is malformed or lacks private members")]
     BrokenJwk,
     /// The text is a set of JSON Web Keys (RFC 7517 §5).
-    #[error("it is a set of JSON Web Keys: use one key of the set")]
+    #[error("it is a set of JSON Web Keys; use one key of the set")]
     KeySet,
     /// The key cannot sign with any supported algorithm, or is malformed.
     #[error(
-        "{0}: use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or \
+        "{0}; use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or \
          JWK) or Ed25519"
     )]
     Unsupported(UnsupportedKey),
@@ -224,14 +224,14 @@ impl SigningKey {
         fitting.collect::<Vec<_>>().join(" or ")
     }
 
-    /// Returns the fault of a JSON Web Key whose `alg` is another algorithm than those. The key is
-    /// usable if the user configures an algorithm.
+    /// Returns the fault of a JSON Web Key whose `alg` is not one of [`SigningKey::algorithms`].
+    /// The key is usable if the user configures one of these algorithms.
     #[must_use]
     pub fn algorithm_fault(&self) -> Option<String> {
         (self.algorithm == Some(JwkAlgorithm::Foreign)).then(|| {
             format!(
-                "its member alg names an algorithm with which the manager cannot sign with this \
-                 key; correct alg, or set signingAlgorithm to {}",
+                "its member alg names an algorithm that the manager does not support for this key; \
+                 correct alg, or set signingAlgorithm to {}",
                 self.algorithms()
             )
         })

@@ -123,15 +123,15 @@ fn claims_of(token: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(claims)
 }
 
-/// Returns when a token expires by its own claims, since the Unix epoch; `None` if it is not a JWT
-/// or does not say.
+/// Returns the time at which a token expires by its own claims, since the Unix epoch; `None` if the
+/// token is not a JWT or has no valid `exp`.
 #[must_use]
 pub fn token_expiry(token: &str) -> Option<Duration> {
     OwnClaims::read(token).expiry()
 }
 
-/// Returns the audiences that a JWT names, none if it has no `aud`; `None` if the token is not a
-/// JWT.
+/// Returns the audiences in the claim `aud` of a JWT: an empty list if the claim is absent, `None`
+/// if the token is not a JWT.
 #[must_use]
 pub fn token_audience(token: &str) -> Option<Vec<String>> {
     let claims = claims_of(token)?;

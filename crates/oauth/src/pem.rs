@@ -1,5 +1,5 @@
-//! Reads the certificates and keys of PEM texts (RFC 7468), and of indented texts. Diagnoses PEM texts
-//! that have lost their line breaks or are in quotation marks.
+//! Reads certificates and keys from PEM text (RFC 7468), even if its lines are indented. Diagnoses
+//! PEM text that has lost its line breaks or is in quotation marks.
 
 use p256::pkcs8::der::asn1::AnyRef;
 use p256::pkcs8::der::{Decode as _, Reader as _, SliceReader};
@@ -20,13 +20,13 @@ const BEGIN: &str = "-----BEGIN ";
 pub enum PemFlaw {
     /// The line breaks are escape sequences, as in environment variables and in JSON that was
     /// encoded twice.
-    #[error("its line breaks are written as a backslash and an n: use real line breaks")]
+    #[error("its line breaks are written as a backslash and an n; use real line breaks")]
     EscapedLineBreaks,
     /// The text has no line breaks, as after folding in YAML.
-    #[error("its line breaks are missing: put the BEGIN and END markers on lines of their own")]
+    #[error("its line breaks are missing; put the BEGIN and END markers on lines of their own")]
     NoLineBreaks,
     /// The text is in quotation marks, as in shell scripts.
-    #[error("it is in quotation marks: remove them")]
+    #[error("it is in quotation marks; remove them")]
     Quoted,
 }
 
@@ -125,7 +125,8 @@ fn key_blocks(pem: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Corrects the form of a PKCS #8 key below a label of RSA or EC keys. OpenSSL ignores the label.
+/// Corrects the form of a PKCS #8 key whose label names an RSA or EC key: like OpenSSL, this
+/// function ignores the label.
 fn with_its_form(key: PrivateKey) -> PrivateKey {
     let der = key.expose().secret_der();
     if PrivateKeyInfoRef::try_from(der).is_err() {

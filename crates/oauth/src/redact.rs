@@ -1,8 +1,8 @@
 //! Cleans every text that a server controls before the package shows it.
 //!
-//! The redactor is biased towards removing too much: it replaces the whole text if the text
-//! contains a secret or appears to contain one. An operator can find a removed text in the server's
-//! log, but would have to replace a leaked secret.
+//! The redactor prefers to remove too much: it replaces the whole text if the text contains a
+//! secret or appears to contain one. An operator can find a removed text in the server's log, but
+//! would have to replace a leaked secret.
 
 use std::fmt;
 
@@ -86,7 +86,7 @@ const PREFIX: &str = "Client authentication with signed JWT failed: ";
 /// Cleans the texts of a server that received these secrets.
 #[derive(Default)]
 pub struct Redactor {
-    /// Secrets, each with its client; assertions; and the values of additional headers.
+    /// Secrets, each with its client; assertions and tokens; and the values of additional headers.
     secrets: Vec<(Option<String>, Zeroizing<String>)>,
 }
 
@@ -210,7 +210,8 @@ fn readings(text: &str) -> Readings {
     [plain, encoded].map(|reading| reading.map(|(char, length)| (folded(char), length)))
 }
 
-/// Makes all characters beyond ASCII equal, because the charset of a server may lose them.
+/// Replaces every character beyond ASCII with the same character, because the charset of a server
+/// may lose such characters.
 fn folded(char: char) -> char {
     Some(char)
         .filter(char::is_ascii)

@@ -35,9 +35,9 @@ pub fn revocation_request(
     form_request(endpoint, client_id, proof, fields)
 }
 
-/// Creates a form with these fields, followed by those that authenticate the client. Every method
-/// but Basic sends the client id in the form. The client id is optional with an assertion (RFC 7521
-/// §4.2), but a server needs it to report a faulty assertion.
+/// Creates a form with these fields. The fields that authenticate the client follow the first one.
+/// Every method but Basic sends the client id in the form. The client id is optional with an
+/// assertion (RFC 7521 §4.2), but a server needs it to report a faulty assertion.
 fn form_request<'a>(
     endpoint: &TokenEndpoint,
     client_id: &'a str,
@@ -45,7 +45,7 @@ fn form_request<'a>(
     mut fields: Vec<(&'a str, &'a str)>,
 ) -> TokenRequest {
     let mut authorization = None;
-    // The first field says what the form is.
+    // The first field shows the purpose of the form, so it stays first.
     let mut client = Vec::with_capacity(3);
     if let ClientProof::SecretBasic(secret) = proof {
         authorization = Some(basic_authorization(client_id, secret));

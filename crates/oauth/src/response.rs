@@ -150,7 +150,7 @@ impl RetryAfter {
             .or_else(|| at().map(Self::At))
     }
 
-    /// Returns the time to wait from `now`, which is zero for a date in the past.
+    /// Returns the time to wait, counted from `now`: zero for a date in the past.
     #[must_use]
     pub fn from(self, now: SystemTime) -> Duration {
         match self {
@@ -173,13 +173,13 @@ fn parse_seconds(value: &str) -> Option<Duration> {
     is_number.then(|| Duration::from_secs(value.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS)))
 }
 
-/// How a request presents a token.
+/// The type of a token, which decides how a request presents it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenType {
-    /// Possession of the token is enough (RFC 6750).
+    /// A request presents only the token (RFC 6750).
     #[default]
     Bearer,
-    /// With a proof of possession of a key (RFC 9449 §7.1).
+    /// A request presents the token with a proof that the sender possesses a key (RFC 9449 §7.1).
     Dpop,
 }
 
@@ -222,7 +222,8 @@ impl TokenResponse {
     /// Checks that the token has the requested type. `status` is the status of the answer.
     ///
     /// # Errors
-    /// The server ignored the DPoP proof of the request, or the request had none.
+    /// The request had a DPoP proof but the token is not bound to its key, or the request had no
+    /// proof but the token is bound to a key.
     pub fn of_type(self, requested: TokenType, status: u16) -> Result<Self, AnswerError> {
         let fault = match (requested, self.token_type) {
             (TokenType::Dpop, TokenType::Bearer) => ProtocolFault::NotBound,
@@ -245,7 +246,7 @@ impl TokenResponse {
 ///   The exceptions are 404, 405, 408 and 429, which concern the path or the load, not the grant.
 ///   The charset does not matter, because only ASCII identifies the error.
 /// - [`AnswerError::Protocol`]: a 3xx, or a 2xx without a usable token.
-/// - [`AnswerError::Http`]: everything else.
+/// - [`AnswerError::Http`]: any other answer without a token.
 pub fn read_answer(
     answer: &Answer,
     redactor: &Redactor,

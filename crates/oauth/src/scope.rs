@@ -1,7 +1,7 @@
 //! The scope parameter (RFC 6749 §3.3).
 
-/// The longest value, in bytes, of a form field that Keycloak reads. Keycloak ignores a longer one
-/// without an error.
+/// The maximum length of a form field's value, in bytes. Keycloak silently ignores a field with a
+/// longer value.
 pub const MAX_PARAMETER: usize = 4_000;
 
 /// One or more scope tokens, separated by single spaces.
@@ -30,7 +30,7 @@ impl Scope {
     }
 
     /// Returns the first token of this scope that the server did not grant. `granted` is the scope
-    /// in the server's answer, which names further tokens in any order.
+    /// in the server's answer, which may name other tokens too, in any order.
     #[must_use]
     pub fn missing_in(&self, granted: &str) -> Option<&str> {
         let is_granted = |token: &&str| granted.split(' ').any(|granted| granted == *token);

@@ -10,7 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::client_auth::ClientAuthentication;
 use super::redact::REDACTED;
 
-/// A secret of the kind `K`. Its users share it in an `Arc`.
+/// A secret of the kind `K`. Code that shares a secret keeps it in an `Arc`.
 pub struct Secret<K, T: Zeroize = String> {
     value: Zeroizing<T>,
     kind: PhantomData<K>,
@@ -26,12 +26,12 @@ pub type ClientAssertion = Secret<kind::ClientAssertionKind>;
 /// string.
 pub type SubjectToken = Secret<kind::SubjectTokenKind>;
 
-/// A bearer token that an `Authorization` header can carry: visible ASCII (RFC 6750 §2.1; RFC 6749
-/// appendix A.12 also allows a space).
+/// A bearer token that an `Authorization` header can carry: visible ASCII characters (RFC 6750
+/// §2.1; RFC 6749 appendix A.12 also allows a space).
 pub type AccessToken = Secret<kind::AccessTokenKind>;
 
-/// The value of an additional header, such as the key for an API gateway: printable ASCII without
-/// leading or trailing whitespace (RFC 9110 §5.5).
+/// The value of an additional header, such as the key for an API gateway: printable ASCII
+/// characters without leading or trailing whitespace (RFC 9110 §5.5).
 pub type HeaderSecret = Secret<kind::HeaderSecretKind>;
 
 /// A DER private key.
@@ -42,37 +42,37 @@ pub type PrivateKey = Secret<kind::PrivateKeyKind, PrivateKeyDer<'static>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFlaw {
     /// A byte order mark (U+FEFF), which editors on Windows write.
-    #[error("begins with a byte order mark: remove it")]
+    #[error("begins with a byte order mark; remove it")]
     ByteOrderMark,
     /// Whitespace or an invisible character at the beginning or at the end, such as a second
     /// newline.
-    #[error("has leading or trailing whitespace: remove it")]
+    #[error("has leading or trailing whitespace; remove it")]
     WhiteSpace,
     /// A backslash and an `n` at the end.
-    #[error("ends with a backslash and an n in place of a line break: remove these two characters")]
+    #[error("ends with a backslash and an n in place of a line break; remove these two characters")]
     EscapedLineBreak,
     /// The whole value is in quotation marks.
-    #[error("is in quotation marks: remove them")]
+    #[error("is in quotation marks; remove them")]
     Quoted,
     /// `${NAME}`, `$(NAME)` or `{{ NAME }}`.
-    #[error("is a placeholder: replace it with the value")]
+    #[error("is a placeholder; replace it with the value")]
     Placeholder,
     /// Percent-encoding, in a secret for `client_secret_basic`.
     #[error(
-        "contains percent-encoding, which client_secret_basic encodes again: store the plain secret"
+        "contains percent-encoding, which client_secret_basic encodes again; store the plain secret"
     )]
     PercentEncoded,
     /// Characters that the form encoding changes, in a secret for `client_secret_basic`.
     #[error(
-        "has special characters, which client_secret_basic sends encoded (RFC 6749 section \
-         2.3.1) but some servers do not decode: set clientAuthentication to client_secret_post"
+        "has special characters, which client_secret_basic sends encoded (RFC 6749 §2.3.1) but \
+         some servers do not decode; set clientAuthentication to client_secret_post"
     )]
     SentEncoded,
     /// The value is not a JSON Web Token.
     #[error("is not a JWT, which has three parts separated by dots")]
     NotJwt,
     /// The value is longer than servers accept.
-    #[error("is longer than 2 KiB, which some servers refuse: use a shorter assertion")]
+    #[error("is longer than 2 KiB, which some servers refuse; use a shorter assertion")]
     TooLong,
 }
 
@@ -221,7 +221,7 @@ impl<K: Kind> Secret<K> {
 }
 
 impl ClientSecret {
-    /// Returns the likely cause of a refusal of this secret with the method `method`.
+    /// Returns the likely cause if the server refuses this secret with `method`.
     #[must_use]
     pub fn flaw(&self, method: ClientAuthentication) -> Option<SecretFlaw> {
         let secret = self.expose();
@@ -242,7 +242,7 @@ impl ClientSecret {
 }
 
 impl ClientAssertion {
-    /// Returns the likely cause of a refusal of this assertion.
+    /// Returns the likely cause if the server refuses this assertion.
     #[must_use]
     pub fn flaw(&self) -> Option<SecretFlaw> {
         let assertion = self.expose();

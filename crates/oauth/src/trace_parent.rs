@@ -1,4 +1,4 @@
-//! The header `traceparent` (W3C Trace Context §3.2), with which a server continues a trace.
+//! The header `traceparent` (W3C Trace Context §3.2), which lets a server continue a trace.
 
 use super::secret::HeaderSecret;
 
@@ -13,7 +13,7 @@ const LENGTHS: [usize; 4] = [2, 32, 16, 2];
 pub struct TraceParent(Box<str>);
 
 impl TraceParent {
-    /// Checks a value of version 00. Any other text yields `None`, and the request carries no trace.
+    /// Parses a value of version 00. Returns `None` for any other text.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

@@ -24,15 +24,18 @@ pub enum UnsupportedKey {
     /// The key is of the type RSASSA-PSS.
     #[error("an RSA key that is restricted to PSS is not supported")]
     RsaPss,
-    /// The key is on another curve than P-256 and P-384, or is a P-384 key in SEC 1 form or without
-    /// its public half.
+    /// The key is on a curve other than P-256 and P-384, or is a P-384 key that has SEC 1 form or
+    /// lacks its public half.
     #[error("an EC key on this curve, or in this form, is not supported")]
     Curve,
-    /// The key describes its curve by numbers.
-    #[error("an EC key that lists the parameters of its curve, not its name, is not supported")]
+    /// The key describes its curve by explicit parameters instead of a name.
+    #[error(
+        "an EC key that lists the parameters of its curve instead of the curve's name is not \
+         supported"
+    )]
     CurveParameters,
     /// The key has another type, or is malformed.
-    #[error("the key cannot be parsed or is not supported")]
+    #[error("the key is malformed or not supported")]
     Other,
 }
 

@@ -31,7 +31,7 @@ pub enum Step {
     Panic,
 }
 
-/// Returns an answer with a token of this lifetime in seconds.
+/// Returns an answer with a token that lives for `lifetime` seconds.
 pub fn token_answer(lifetime: u64) -> Step {
     Step::Answer {
         status: 200,

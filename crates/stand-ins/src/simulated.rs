@@ -191,7 +191,7 @@ impl World {
         self
     }
 
-    /// Continues with a changed configuration.
+    /// Changes the configuration of the manager.
     pub fn reconfigure(&mut self, config: Config) {
         let (transport, sink) = (Arc::clone(&self.transport), Arc::clone(&self.sink));
         self.manager = self.manager.reconfigured(config, transport, sink);

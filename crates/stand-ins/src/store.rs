@@ -23,7 +23,7 @@ pub enum Condition {
     Blocked,
     /// The event loop blocks during a call, and the answer waits.
     Stalled,
-    /// Reads and deletes, but keeps no further value.
+    /// Reads and deletes entries, but stores no new entry.
     Full,
 }
 
@@ -37,7 +37,7 @@ pub struct SimulatedStore {
     hanging: Mutex<Vec<StoreCall>>,
     /// The calls that wait for the event loop.
     held: Mutex<Vec<StoreCall>>,
-    /// The number of clients that the store has had remade.
+    /// The number of calls that made the store replace its client.
     pub remakes: AtomicU64,
 }
 
@@ -70,7 +70,7 @@ impl SimulatedStore {
         std::mem::take(&mut self.calls.lock())
     }
 
-    /// Returns the number of calls for which a manager still waits or that it has not yet abandoned.
+    /// Returns the number of unanswered calls that the managers have not abandoned.
     pub fn in_flight(&self) -> usize {
         let mut hanging = self.hanging.lock();
         hanging.retain(|call| !call.is_abandoned());

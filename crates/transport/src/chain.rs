@@ -20,16 +20,16 @@ use super::facts::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ChainFault {
     #[error(
-        "the certificate of its trusted authority has expired: replace it in `ca`, `caFile` or \
+        "the certificate of its trusted authority has expired; replace it in ca, caFile or \
          NODE_EXTRA_CA_CERTS"
     )]
     RootExpired,
     #[error(
-        "the certificate of its trusted authority is not valid yet: check this machine's clock"
+        "the certificate of its trusted authority is not valid yet; check this machine's clock"
     )]
     RootNotYetValid,
     #[error(
-        "the certificate of its trusted issuer is not marked as an authority: issue it with \
+        "the certificate of its trusted issuer is not marked as an authority; issue it with \
          basicConstraints CA:TRUE"
     )]
     RootNotAuthority,
@@ -40,33 +40,33 @@ pub(super) enum ChainFault {
     #[error("the certificate of its trusted authority has an unknown critical extension")]
     RootExtension,
     #[error(
-        "only an intermediate authority is trusted: add its self-signed root to `ca`, \
-         `caFile` or NODE_EXTRA_CA_CERTS"
+        "only an intermediate authority is trusted; add its self-signed root to ca, caFile or \
+         NODE_EXTRA_CA_CERTS"
     )]
     NoRoot,
     #[error("the keyUsage of an authority's certificate does not include keyCertSign")]
     AuthorityMayNotSign,
-    #[error("its keyUsage does not fit a server: add digitalSignature, or omit keyUsage")]
+    #[error("its keyUsage does not fit a server; add digitalSignature, or omit keyUsage")]
     NotForServers,
-    #[error("it is not for servers: issue it with extendedKeyUsage serverAuth, without nsCertType")]
+    #[error("it is not for servers; issue it with extendedKeyUsage serverAuth, without nsCertType")]
     ForOtherPurpose,
     #[error(
-        "it is marked as an authority: issue it with basicConstraints CA:FALSE, or set \
-         tokenFetch: true to send token requests with Node's TLS"
+        "it is marked as an authority; issue it with basicConstraints CA:FALSE, or set tokenFetch: \
+         true to send token requests with Node's TLS"
     )]
     AuthorityAsServer,
     #[error(
-        "the chain has more than six intermediate certificates: send fewer, or set tokenFetch: \
+        "the chain has more than six intermediate certificates; send fewer, or set tokenFetch: \
          true to send token requests with Node's TLS"
     )]
     TooManyAuthorities,
     #[error(
-        "a certificate in its chain has an RSA key of less than 2048 or more than 8192 bits: issue \
+        "a certificate in its chain has an RSA key of less than 2048 or more than 8192 bits; issue \
          that certificate with another key, or set tokenFetch: true to send token requests with \
          Node's TLS"
     )]
     KeyLength,
-    #[error("a certificate in the chain is malformed: issue another one")]
+    #[error("a certificate in its chain is malformed; issue another one")]
     Unreadable,
 }
 
@@ -215,8 +215,8 @@ impl Roots {
         Ok(facts.issuance == Issuance::SelfSigned && self.contains(&facts))
     }
 
-    /// Does the same as [`Roots::check_server`] for a server's certificate that is marked as an
-    /// authority, and requires the certificate to be self-signed.
+    /// Like [`Roots::check_server`], but for a certificate that is marked as an authority. The
+    /// certificate must also be self-signed.
     pub(super) fn check_authority_as_server(&self, certificate: &[u8]) -> Result<bool, ChainFault> {
         let is_trusted = self.check_server(certificate)?;
         match Facts::of(certificate) {

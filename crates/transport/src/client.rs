@@ -44,10 +44,10 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// only 100 by default.
 pub(super) const MAX_HEADERS: usize = 1_000;
 
-/// The idle time after which the client does not use a connection again.
+/// The idle time after which the client no longer reuses a connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time without an acknowledgement after which the client gives up a connection.
+/// The time without an acknowledgement after which the system gives up a connection.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time for the body of an answer whose status says that the failure is temporary.
@@ -186,8 +186,8 @@ impl SharedClient {
     }
 }
 
-/// Builds a client. No other function does, because TLS must always use this crate's configuration:
-/// the library's default verifier would use the trust store of the operating system.
+/// Builds a client. Only this function builds one, because TLS must always use this crate's
+/// configuration: the library's default verifier would use the trust store of the operating system.
 fn build_client(tls: &ClientConfig, proxy: Option<&ProxyUrl>) -> Result<Client, TransportError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -273,9 +273,9 @@ fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
     Ok(http)
 }
 
-/// Reads the rest of an answer. The status of a failure is enough for the manager, so a failure has
-/// an empty body if its body is too large. If the failure is temporary, this also holds for a body
-/// that ends too early or not in time.
+/// Reads the rest of an answer. The status of a failure is enough for the manager, so this function
+/// returns an empty body if the body of a failure is too large. For a temporary failure, it also
+/// does so if the body ends too early or not in time.
 async fn read(mut response: Response, progress: &Progress) -> Result<Answer, TransportError> {
     let status = response.status().as_u16();
     progress.enter(Stage::ReadingAnswer(status));

@@ -59,9 +59,9 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         (NetworkFault::Proxy, refused.to_owned())
     } else if let Some(SocksError::V5(_)) = find::<SocksError>(&causes) {
         // The library does not export the kind of failure.
-        let advice = "if the URL of the proxy has a user name, the proxy must require one, and \
-                          the reverse";
-        (NetworkFault::Proxy, format!("the SOCKS proxy refused the connection: {last}: {advice}"))
+        let advice = "check that the proxy URL contains a user name and password if the proxy \
+                      requires them, and none otherwise";
+        (NetworkFault::Proxy, format!("the SOCKS proxy refused the connection: {last}; {advice}"))
     } else if let Some(unresolved) = find::<Unresolved>(&causes) {
         (unresolved.fault(), last)
     } else if error.is_connect() && error.is_timeout() {
@@ -109,12 +109,13 @@ fn is_not_http(causes: &[&(dyn Error + 'static)]) -> bool {
     find::<hyper::Error>(causes).is_some_and(hyper::Error::is_parse)
 }
 
-/// Returns the detail for a proxy that opened no tunnel, or `None` if the error has its own cause.
+/// Returns the detail for a proxy that opened no tunnel; `None` if the error has a cause that says
+/// more.
 fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
         TunnelError::TunnelUnsuccessful => {
-            "the proxy refused to open a tunnel: check in its log that it allows this host and \
+            "the proxy refused to open a tunnel; check in its log that it allows this host and \
              port and can reach them"
         }
         TunnelError::TunnelUnexpectedEof => {
@@ -125,7 +126,7 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     })
 }
 
-const PROXY_AUTHENTICATION: &str = "proxy authentication failed (status 407): check the user name \
+const PROXY_AUTHENTICATION: &str = "proxy authentication failed (status 407); check the user name \
                                     and password in the proxy URL";
 
 /// Returns the error for a proxy that answered instead of forwarding the request.
@@ -136,7 +137,7 @@ pub(super) fn refusal(status: u16) -> Option<TransportError> {
     })
 }
 
-/// Returns the last cause of a type, because the last cause is the most precise.
+/// Returns the last cause that has the type `E`, because the last cause is the most precise.
 fn find<'a, E: Error + 'static>(causes: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
     causes.iter().rev().find_map(|cause| cause.downcast_ref())
 }
@@ -169,8 +170,8 @@ fn known_io(kind: ErrorKind) -> Option<(NetworkFault, &'static str)> {
     })
 }
 
-/// Returns the fault of a connection that ended before it was open, such as during the TLS
-/// handshake.
+/// Converts the fault of a connection that ended before it was fully open, for example during the
+/// TLS handshake.
 const fn while_connecting(fault: NetworkFault) -> NetworkFault {
     match fault {
         NetworkFault::Reset | NetworkFault::BrokenPipe | NetworkFault::CutShort => {
@@ -199,7 +200,7 @@ fn tls_detail(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(fault) => certificate_detail(fault),
         rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
-            "the certificates of the server or proxy are larger than 64 KiB: send fewer or smaller \
+            "the certificates of the server or proxy are larger than 64 KiB; send fewer or smaller \
              ones, or set tokenFetch: true to send token requests with Node's TLS"
                 .to_owned()
         }
@@ -243,7 +244,7 @@ fn tls_detail(error: &rustls::Error) -> String {
 fn alert_advice(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
-            "set clientCertificate and clientKey, because it requires a client certificate"
+            "it requires a client certificate, so set clientCertificate and clientKey"
         }
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
@@ -278,7 +279,7 @@ fn certificate_detail(fault: &CertificateError) -> String {
     }
     match fault {
         fault if lacks_an_authority(fault) => "the certificate is not trusted: it has an unknown \
-             issuer; if the certificate is genuine, add its authority to `ca`, `caFile` or \
+             issuer; if the certificate is genuine, add its authority to ca, caFile or \
              NODE_EXTRA_CA_CERTS"
             .to_owned(),
         CertificateError::NotValidForNameContext {
@@ -294,7 +295,7 @@ fn certificate_detail(fault: &CertificateError) -> String {
                      issue it with a subjectAltName, {USE_NODE}"
                 );
             }
-            format!("the certificate is for {}, not \"{expected}\"", names(presented))
+            format!("the certificate is for {}, not for \"{expected}\"", names(presented))
         }
         CertificateError::NotValidForName => "the certificate is for another host".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -303,10 +304,11 @@ fn certificate_detail(fault: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the certificate is not valid yet".to_owned()
         }
-        CertificateError::BadSignature => "the certificate is not trusted: it has a bad \
-             signature; if its authority has a new key, add the authority's new certificate to \
-             `ca`, `caFile` or NODE_EXTRA_CA_CERTS"
-            .to_owned(),
+        CertificateError::BadSignature => {
+            "the certificate is not trusted: it has a bad signature; if its authority has a new \
+             key, add the authority's new certificate to ca, caFile or NODE_EXTRA_CA_CERTS"
+                .to_owned()
+        }
         CertificateError::BadEncoding => {
             format!("the certificate is malformed; issue another one, {USE_NODE}")
         }
@@ -410,7 +412,7 @@ mod tests {
         for (fault, expected) in [
             (
                 name(&["DnsName(\"a.example\")", "IpAddress(127.0.0.1)"]),
-                "the certificate is for \"a.example\", \"127.0.0.1\", not \"sso.example\"",
+                "the certificate is for \"a.example\", \"127.0.0.1\", not for \"sso.example\"",
             ),
             (
                 name(&[]),

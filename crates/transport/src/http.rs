@@ -84,10 +84,11 @@ impl HttpTransport {
         if identity.is_some() && proxy.is_some_and(ProxyUrl::is_https) {
             return Err(TransportError::Network {
                 fault: NetworkFault::ProxySetting,
-                detail: "a client certificate does not work with an https proxy, because the \
-                         proxy would receive the certificate: use an http proxy, or set tokenFetch \
-                         and configure the function with both"
-                    .to_owned(),
+                detail:
+                    "a client certificate does not work with an https proxy, because the proxy \
+                     would receive the certificate; use an http proxy, or set tokenFetch and \
+                     configure the function with both"
+                        .to_owned(),
             });
         }
         let trust = self.trust(endpoint, proxy, progress).await?;

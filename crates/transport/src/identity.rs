@@ -166,9 +166,9 @@ impl fmt::Debug for ClientIdentity {
 pub enum IdentityFault {
     /// The text contains no certificate.
     NoCertificate,
-    /// The PEM of the certificate has lost its line breaks, or is in quotation marks.
+    /// The PEM text of the certificate has lost its line breaks, or is in quotation marks.
     Mangled(PemFlaw),
-    /// A certificate is broken PEM or malformed.
+    /// The PEM text of a certificate is broken, or a certificate is malformed.
     BrokenCertificate,
     /// The certificate has expired.
     Expired,
@@ -191,9 +191,9 @@ impl IdentityFault {
             Self::NoCertificate => certificate("it contains no PEM certificate"),
             Self::Mangled(flaw) => ("clientCertificate", flaw.to_string()),
             Self::BrokenCertificate => certificate("the certificate is cut off or malformed"),
-            Self::Expired => certificate("the certificate has expired: renew it"),
+            Self::Expired => certificate("the certificate has expired; renew it"),
             Self::NotYetValid => {
-                certificate("the certificate is not valid yet: check this machine's clock")
+                certificate("the certificate is not valid yet; check this machine's clock")
             }
             Self::Key(fault) => ("clientKey", fault.to_string()),
             Self::UnusableKey(kind) => {
@@ -206,7 +206,7 @@ impl IdentityFault {
                 };
                 let advice = "use an RSA (2048, 3072 or 4096 bits, exponent 65537), P-256, P-384 \
                               or Ed25519 key, or present the certificate in a tokenFetch function";
-                ("clientKey", format!("{kind} by TLS: {advice}{hint}"))
+                ("clientKey", format!("{kind} by TLS; {advice}{hint}"))
             }
             Self::Mismatch => {
                 ("clientKey", "the key does not belong to the certificate".to_owned())

@@ -156,7 +156,8 @@ pub trait Transport: Send + Sync + 'static {
     type Pass: Send + Sync;
 
     /// Waits until the caller may send a request to this endpoint, with this certificate if there
-    /// is one: the transport reads files first, and the limit on requests must admit another one.
+    /// is one. The transport reads its files, then waits until the limit on concurrent requests
+    /// admits another one.
     fn admit(
         &self,
         endpoint: &TokenEndpoint,
@@ -232,7 +233,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// Cleans a text that may contain words of the server, which chooses the names in its
+    /// Cleans the texts that may contain words of the server: the server chooses the names in its
     /// certificate.
     #[must_use]
     pub fn cleaned(mut self, redactor: &Redactor) -> Self {
@@ -247,8 +248,8 @@ impl TransportError {
 }
 
 impl TransportError {
-    /// Whether the transport could not open a connection to the server. A `tokenFetch` function
-    /// does not say what failed, so any other failure of the function counts as well.
+    /// Whether the transport could not open a connection to the server. An unknown failure of a
+    /// `tokenFetch` function counts as well, because the function does not say what failed.
     #[must_use]
     pub const fn is_unreachable(&self) -> bool {
         match self {
@@ -303,7 +304,7 @@ pub enum NetworkFault {
     Refused,
     /// The connection was reset before the head of an answer was complete.
     Reset,
-    /// The server or the kernel no longer takes data.
+    /// The server or the kernel no longer accepts data.
     BrokenPipe,
     /// The kernel gave up waiting for the other side.
     TimedOut,

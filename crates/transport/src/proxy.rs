@@ -121,7 +121,7 @@ impl ProxySettings {
                     fault: NetworkFault::ProxySetting,
                     detail: format!(
                         "the manager cannot reach an https endpoint with an IPv6 address through a \
-                         proxy: use a host name, or {way_out}"
+                         proxy; use a host name, or {way_out}"
                     ),
                 })
             }
@@ -129,20 +129,20 @@ impl ProxySettings {
             Choice::Unusable(variable) => Err(TransportError::Network {
                 fault: NetworkFault::ProxySetting,
                 detail: format!(
-                    "{variable} in the environment is not the URL of an http, https or socks5 \
-                     proxy: correct it, or set the option proxy to a URL or to false"
+                    "{variable} in the environment is not the URL of an http, https or SOCKS5 \
+                     proxy; correct it, or set the option proxy to a URL or to false"
                 ),
             }),
         }
     }
 }
 
-/// The hosts whose requests use no proxy. Reads `NO_PROXY` as the HTTP library does, and also
-/// accepts Node's three forms `*.suffix`, `host:port` and `address-address`.
+/// The hosts to which requests go without a proxy. Reads `NO_PROXY` as the HTTP library does, and
+/// also accepts Node's three forms `*.suffix`, `host:port` and `address-address`.
 #[derive(Debug)]
 struct NoProxy {
     common: Matcher,
-    /// Whether the list contains `*`, which the library applies to every name but to no address.
+    /// Whether the list contains `*`. The library applies `*` to every name but to no address.
     everything: bool,
     suffixes: Vec<String>,
     with_port: Vec<(String, u16)>,
@@ -191,7 +191,7 @@ impl NoProxy {
         {
             return None;
         }
-        // The matcher only says whether it would use this proxy.
+        // This URL is never used: the matcher only decides whether a request would use a proxy.
         let common = Matcher::builder()
             .all("http://proxy.invalid")
             .no(common.join(","))

@@ -45,7 +45,7 @@ impl ProxyUrl {
         })
     }
 
-    /// Returns the URL in an environment variable, and adds the scheme http if it is missing.
+    /// Returns the URL in an environment variable. Adds the scheme http if the value has no scheme.
     #[must_use]
     pub fn with_scheme(value: &str) -> Zeroizing<String> {
         let value = value.trim();

@@ -1,4 +1,4 @@
-//! A map with weak references to its values: an entry lives as long as its value is in use.
+//! A map with weak references to its values: an entry lives as long as other code uses its value.
 
 use std::{
     collections::HashMap,

@@ -29,8 +29,8 @@ impl BlockingLimit {
     }
 }
 
-/// The work in progress for each key. It is always a static, because a hanging thread may outlive
-/// all other values.
+/// The work in progress for each key. The map is always a `static`, because a hanging thread may
+/// outlive all other values.
 pub(super) struct SingleFlight<K, V> {
     in_progress: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }

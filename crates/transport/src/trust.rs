@@ -66,7 +66,8 @@ struct ExtraCaCerts {
 }
 
 /// Reads the file that `NODE_EXTRA_CA_CERTS` names, as Node does when the process starts: later,
-/// the process may have another user or another working directory. Blocks, and parses nothing.
+/// the process may have another user or another working directory. This function blocks, and does
+/// not parse the file.
 ///
 /// `path` is the value of the variable, which this function uses if the system does not show the
 /// environment from the start of the process. Only the first path in a process has an effect. This
@@ -209,11 +210,11 @@ pub enum PemFault {
     /// The text contains no certificate.
     #[error("it contains no PEM certificate")]
     Empty,
-    /// The PEM has lost its line breaks, or is in quotation marks.
+    /// The PEM text has lost its line breaks, or is in quotation marks.
     #[error("{0}")]
     Mangled(PemFlaw),
-    /// A block is cut off or is not Base64.
-    #[error("certificate {number} is malformed PEM")]
+    /// A block is cut off, or its content is not Base64.
+    #[error("certificate {number} is not valid PEM")]
     NotPem {
         /// The number of the certificate, counted from 1.
         number: usize,

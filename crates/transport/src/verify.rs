@@ -205,7 +205,7 @@ fn signature_fault(error: rustls::Error, certificate: &CertificateDer<'_>) -> ru
     error
 }
 
-/// Accepts any certificate, but the peer must prove that it holds the key.
+/// Accepts any certificate, but requires the peer to prove that it possesses the private key.
 #[derive(Debug)]
 pub(super) struct AcceptAll {
     provider: Arc<CryptoProvider>,

@@ -1,7 +1,7 @@
 'use strict';
 
 // A GET request with the token to an API. The URL uses https or loopback, and the step follows no
-// redirect, so that nothing else receives the token.
+// redirect, so that no other server receives the token.
 
 const { asksForToken, parametersOf } = require('../../challenge.js');
 const { decode, textsIn } = require('../claims.js');
@@ -54,13 +54,15 @@ function explain({ status, headers }, url, context) {
     );
   }
   if (status === 431 || status === 413) {
-    return failed(text, 'the token is too large: remove roles and audiences from it');
+    return failed(text, 'the token is too large; remove roles and audiences from it');
   }
   if (status >= 500) return failed(text, 'check the log of the API');
   return warning(text, 'the API did not reject the token; check the path of the URL');
 }
 
-/** The advice for words in the parameters `error` and `error_description`; the first match counts. */
+/**
+ * The advice for words in the parameters `error` and `error_description`. The first match counts.
+ */
 const REASONS = [
   ['insufficient_scope', 'request the scope that the API names'],
   [

@@ -35,7 +35,7 @@ const credential = {
       const advice = 'restrict the permissions of the file';
       return warning(`${text}; every user of this machine can change the file`, advice);
     }
-    // This is the default of a Kubernetes volume, so it is no reason for a warning.
+    // Files in a Kubernetes volume are readable by default, so this is no reason for a warning.
     const isOpen = secrets.some(({ mode }) => (mode & OTHERS_MAY_READ) !== 0);
     return ok(isOpen ? `${text}; every user of this machine can read the file` : text);
   },
@@ -61,7 +61,7 @@ function readFile(name, file) {
     if (text === '') return { name, fault: `${name} ${JSON.stringify(file)} is empty` };
     return { name, text, mode: process.platform === 'win32' ? 0 : mode };
   } catch ({ code }) {
-    return { name, fault: `cannot read ${name} ${JSON.stringify(file)} (${code})` };
+    return { name, fault: `${name} ${JSON.stringify(file)} is unreadable (${code})` };
   }
 }
 
@@ -77,40 +77,40 @@ const KINDS = {
 };
 const kindOf = (name) => KINDS[name.replace(/File$/, '')];
 
-/** Each check returns a finding without a subject, or `undefined`. */
+/** Each check returns a finding whose text has no subject, or `undefined`. */
 const CHECKS = {
   secret(text, { clientAuthentication }) {
     if (text.startsWith('\ufeff')) {
-      return warning('starts with a byte order mark', 'save the file without a byte order mark');
+      return warning('begins with a byte order mark', 'save the file without a byte order mark');
     }
     if (text.trim() !== text) {
       return warning(
-        `has white space at its ${text.trimStart() === text ? 'end' : 'start'}`,
-        'remove the white space, unless it belongs to the secret',
+        `has whitespace at its ${text.trimStart() === text ? 'end' : 'start'}`,
+        'remove the whitespace, unless it belongs to the secret',
       );
     }
     if (/\\[nr]$/.test(text)) {
       return warning(
-        'ends with the characters \\n in place of a line break',
+        'ends with the characters \\n or \\r in place of a line break',
         'remove these characters, unless they belong to the secret',
       );
     }
     if (/[\r\n]/.test(text)) {
-      return warning('has several lines', 'write nothing but the secret into it');
+      return warning('has several lines', 'remove all lines except the secret');
     }
     if (/^(["']).*\1$/.test(text)) {
-      return warning('is in quotes', 'remove the quotes, unless they belong to the secret');
+      return warning(
+        'is in quotation marks',
+        'remove the quotation marks, unless they belong to the secret',
+      );
     }
     if (/^\$\{.*\}$/.test(text)) {
-      return warning(
-        'is a variable that nothing has replaced',
-        'set the option to the value of the variable',
-      );
+      return warning('is a placeholder', 'replace the placeholder with the value of the variable');
     }
     if (clientAuthentication === 'client_secret_basic' && !/^[\w.~-]*$/.test(text)) {
       return warning(
         'has special characters, which client_secret_basic sends encoded',
-        'if the server does not decode them, use client_secret_post',
+        'if the server does not decode them, set clientAuthentication to client_secret_post',
       );
     }
     return undefined;
@@ -120,16 +120,22 @@ const CHECKS = {
     if (!text.includes('-----BEGIN')) {
       return text.trimStart().startsWith('{')
         ? undefined
-        : failed('is neither PEM nor a JSON Web Key', 'set the option to the private key');
+        : failed(
+            'contains no PEM private key and is not a JSON Web Key',
+            'set the option to the private key',
+          );
     }
     if (text.includes('\\n')) {
       return failed(
         'has the characters \\n in place of line breaks',
-        'replace them with line breaks',
+        'replace these characters with line breaks',
       );
     }
     if (/ENCRYPTED/.test(text)) {
-      return failed('is an encrypted key', 'decrypt it with openssl pkey');
+      return failed(
+        'is encrypted',
+        'decrypt it first, for example with openssl pkey -in KEY -out PLAIN',
+      );
     }
     try {
       createPrivateKey(text);
@@ -144,7 +150,7 @@ const CHECKS = {
     try {
       certificate = new X509Certificate(text);
     } catch {
-      return failed('is not a PEM certificate', 'set the option to the certificate of the client');
+      return failed('is not a PEM certificate', 'set the option to the client certificate');
     }
     if (new Date(certificate.validTo) < Date.now()) {
       return failed(`expired on ${certificate.validTo}`, 'renew the client certificate');
@@ -152,12 +158,12 @@ const CHECKS = {
     const key = read.find(({ name }) => name.startsWith('clientKey'))?.text;
     return key === undefined || belongs(certificate, key)
       ? undefined
-      : failed('does not belong to the key of the client', 'use the key of this certificate');
+      : failed('does not belong to the client key', 'use the key of this certificate');
   },
 
   assertion(text) {
     const jwt = decode(text.trim());
-    if (jwt === undefined) return failed('is not a JWT', 'check which program writes the file');
+    if (jwt === undefined) return failed('is not a JWT', 'check the program that writes the file');
     const { exp } = jwt.claims;
     if (isTime(exp) && exp * 1_000 < Date.now()) {
       return failed(
@@ -166,7 +172,10 @@ const CHECKS = {
       );
     }
     return text.length > LONGEST_ASSERTION
-      ? warning(`has ${text.length} characters`, 'some servers accept only 2 KiB (status 413)')
+      ? warning(
+          `has ${text.length} characters`,
+          'use a shorter assertion, because some servers refuse more than 2 KiB (status 413)',
+        )
       : undefined;
   },
 };
@@ -175,7 +184,7 @@ function belongs(certificate, key) {
   try {
     return certificate.checkPrivateKey(createPrivateKey(key));
   } catch {
-    // The check of the key reports its fault.
+    // The check of the key reports the fault of the key.
     return true;
   }
 }

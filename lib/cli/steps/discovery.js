@@ -11,7 +11,10 @@ const { secureContext } = require('../trust.js');
 
 const OF_KEYCLOAK = /\/protocol\/openid-connect\/token$/;
 const GRANT = 'client_credentials';
-/** Many APIs accept a token only if their clock differs by less. */
+/**
+ * Many APIs accept a token only if their clock differs from the server's clock by less than this
+ * time.
+ */
 const CLOCK_LIMIT_S = 5;
 
 const discovery = {
@@ -44,7 +47,7 @@ function issuerOf({ issuer, tokenEndpoint }) {
   return `${origin}${pathname.replace(OF_KEYCLOAK, '')}`;
 }
 
-/** The failure of a step that the manager needs only with the option `issuer`. */
+/** Returns a failure if the manager needs the document, and a warning otherwise. */
 const trouble = ({ options }, text, advice) =>
   (options.issuer === undefined ? warning : failed)(text, advice);
 
@@ -59,21 +62,28 @@ function readAnswer(context, { status, text, headers }, issuer, url) {
   }
   if (status >= 300 && status < 400) {
     const to = redactor.show(headers.location ?? 'an unknown URL');
-    return trouble(context, `${url.href} redirects to ${to}`, 'use that URL if it is Keycloak');
+    return trouble(
+      context,
+      `${url.href} redirects to ${to}`,
+      'if the redirect leads to Keycloak, use the URL to which it leads',
+    );
   }
   if (status !== 200) {
     return trouble(context, `${url.href}: status ${status}`, adviceFor(status));
   }
   if (document === undefined) {
-    const advice = 'check that the URL is the one of a realm, {base}/realms/{realm}';
-    return trouble(context, `${url.href}: the answer is not a JSON object`, advice);
+    const advice = 'check that the URL is the URL of a realm, {base}/realms/{realm}';
+    return trouble(context, `${url.href}: the response is not a JSON object`, advice);
   }
   return compare(context, document, issuer);
 }
 
 function adviceFor(status) {
   if (status >= 500) return 'check the logs of Keycloak and of the gateways in front of it';
-  return 'check the URL: Keycloak has {base}/realms/{realm}, and before version 17 {base}/auth/realms/{realm}';
+  return (
+    'check the URL; Keycloak has {base}/realms/{realm}, and before version 17 ' +
+    '{base}/auth/realms/{realm}'
+  );
 }
 
 function parsed(text) {
@@ -92,9 +102,11 @@ function compare(context, document, issuer) {
   if (named !== issuer && named !== options.issuer) {
     return trouble(
       context,
-      `the document belongs to the issuer ${redactor.show(named ?? 'without a name')}, not to ${issuer}`,
+      named === undefined
+        ? 'the discovery document has no "issuer" member'
+        : `the discovery document belongs to the issuer ${redactor.show(named)}, not to ${issuer}`,
       options.issuer === undefined
-        ? 'tokens name that issuer; an API or an assertion may need this URL instead of yours'
+        ? 'tokens name this issuer, so an API or an assertion may need its URL instead of yours'
         : 'set issuer to the first URL, or set tokenEndpoint instead of issuer',
     );
   }
@@ -102,21 +114,22 @@ function compare(context, document, issuer) {
   const isUrl = typeof endpoint === 'string' && URL.canParse(endpoint);
   if (options.issuer !== undefined && !isUrl) {
     return failed(
-      'the document has no token_endpoint that is a URL',
+      'the discovery document has no token_endpoint that is a URL',
       'set tokenEndpoint instead of issuer',
     );
   }
   if (isUrl && target.protocol === 'https:' && new URL(endpoint).protocol === 'http:') {
     return trouble(
       context,
-      `the issuer uses https, but its token_endpoint, ${redactor.show(endpoint)}, uses http`,
+      'the issuer uses https, but the token_endpoint in its discovery document, ' +
+        `${redactor.show(endpoint)}, uses http`,
       'correct the hostname settings of Keycloak',
     );
   }
   if (options.tokenEndpoint !== undefined && isUrl && endpoint !== options.tokenEndpoint) {
     return warning(
-      `the document names another token endpoint, ${redactor.show(endpoint)}`,
-      'use that URL, unless this one is a second address of the same server',
+      `the discovery document names another token endpoint, ${redactor.show(endpoint)}`,
+      'use that URL, unless the configured one is another address of the same server',
     );
   }
   return compareSupport(document, options, redactor);
@@ -167,19 +180,22 @@ const clock = {
     const date = Date.parse(headers?.date ?? '');
     if (Number.isNaN(date)) return undefined;
     context.isClockKnown = true;
-    // The header has whole seconds, so the true time is up to one second later.
+    // The header has whole seconds, so the actual time is up to one second later.
     return clockFinding((date + 500 - (sentAt + receivedAt) / 2) / 1_000, 'the header Date');
   },
 };
 
-/** Returns the finding for a difference in seconds, positive if the server is ahead. */
+/**
+ * Returns the finding for a difference in seconds, which is positive if the server's clock is
+ * ahead.
+ */
 function clockFinding(difference, source) {
   const seconds = Math.round(Math.abs(difference));
   if (seconds <= CLOCK_LIMIT_S) return ok(`the clocks differ by at most ${CLOCK_LIMIT_S} s`);
   const direction = difference > 0 ? 'behind' : 'ahead of';
   return warning(
-    `the clock of this machine is ${seconds} s ${direction} the server, by ${source}`,
-    'synchronise both clocks; otherwise APIs and Keycloak reject tokens and assertions by their times',
+    `this machine's clock is ${seconds} s ${direction} the server's, according to ${source}`,
+    'synchronise both clocks; otherwise APIs reject tokens, and Keycloak rejects assertions',
   );
 }
 

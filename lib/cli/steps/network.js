@@ -1,7 +1,7 @@
 'use strict';
 
-// The way to the server: name look-up, connection and proxy. Through a proxy, the first two concern
-// the proxy, because the proxy looks up the name of the server.
+// The way to the server: name look-up, connection and proxy. With a proxy, the look-up and the
+// connection concern the proxy, because the proxy looks up the name of the server.
 
 const dns = require('node:dns/promises');
 const net = require('node:net');
@@ -10,7 +10,10 @@ const { failed, faultOf, ok } = require('../finding.js');
 const { hostOf, portOf } = require('../proxy-choice.js');
 const { secureContext } = require('../trust.js');
 
-/** The host to connect to, with its name in messages; `undefined` if the proxy is not usable. */
+/**
+ * Returns the host to connect to, with its name in messages; `undefined` if the proxy is not
+ * usable.
+ */
 function nextHop({ target, proxy }) {
   if (proxy.fault !== undefined) return undefined;
   if (proxy.url === undefined) return { host: hostOf(target), port: portOf(target), what: '' };
@@ -35,7 +38,7 @@ const lookUp = {
       return ok(`${host}${what}: ${found.map(({ address }) => address).join(', ')}`);
     } catch ({ code }) {
       const answer =
-        code === 'ENOTFOUND' ? 'this name does not exist' : 'the name server does not answer';
+        code === 'ENOTFOUND' ? 'could not resolve the host name' : 'the name server did not answer';
       const check =
         proxyName(context) ?? `check the host in ${optionOf(context)} and the DNS of this machine`;
       return failed(`${host}${what}: ${answer} (${code})`, `${check}${noProxyHint(context)}`);
@@ -63,7 +66,7 @@ const tcp = {
     } catch (error) {
       const isRefused = error.code === 'ECONNREFUSED';
       const advice = isRefused
-        ? 'check that the server is running and that the port is correct'
+        ? 'check that the server or proxy is running and listening on this port'
         : 'check firewalls and network policies';
       return failed(
         `${host}:${port}${what}: ${faultOf(error, context.redactor)}`,
@@ -116,7 +119,7 @@ function refusedTunnel(error, name, chosen, target, redactor) {
         'reaches the server directly',
     );
   }
-  return failed(text, `check that ${chosen.source} names a proxy, with the right scheme`);
+  return failed(text, `check that ${chosen.source} is the URL of a proxy and has the right scheme`);
 }
 
 module.exports = { steps: [lookUp, tcp, proxy] };

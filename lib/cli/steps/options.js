@@ -8,10 +8,16 @@ const { OF_A_SERVICE } = require('../options.js');
 const { chooseProxy } = require('../proxy-choice.js');
 const { version } = require('../../../package.json');
 
-/** Shorter than the limit of a step, so that the error of the manager is the finding. */
+/**
+ * This limit is shorter than the time limit of a step, so that the step can report the error of the
+ * manager.
+ */
 const REQUEST_LIMIT_MS = 2_800;
 
-/** The options of the manager that requests the token. It always verifies certificates. */
+/**
+ * Returns the options of the manager that requests the token. This manager always verifies
+ * certificates.
+ */
 function managerOptions(options) {
   const kept = Object.entries(options).filter(([name]) => !OF_A_SERVICE.includes(name));
   return {
@@ -68,7 +74,7 @@ const options = {
   },
 };
 
-/** Returns the text and the advice for variables that a configuration needs. */
+/** Returns the text and the advice for the missing variables of a configuration. */
 function withoutVariables(missing) {
   const texts = missing.map(
     ({ file, key, name, isEmpty }) =>

@@ -1,8 +1,8 @@
 'use strict';
 
 // The server's certificate and TLS, as Node sees them with the certificates that the manager
-// trusts. The step sends nothing but the handshake. The core is stricter in some cases; the token
-// request shows them.
+// trusts. The step sends only the handshake. The native core is stricter in some cases, which only
+// the token request shows.
 
 const { openPath, secure } = require('../connection.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
@@ -40,14 +40,14 @@ const certificates = {
   },
 };
 
-/** Returns the finding for certificates in the options that cannot be read. */
+/** Returns the finding for certificates in the options that the manager cannot read. */
 function trustFault(options) {
   let own;
   try {
     own = ownCertificates(options);
   } catch ({ code }) {
     return failed(
-      `cannot read caFile ${JSON.stringify(options.caFile)} (${code})`,
+      `caFile ${JSON.stringify(options.caFile)} is unreadable (${code})`,
       'check the mount and its permissions, or correct caFile',
     );
   }
@@ -56,7 +56,7 @@ function trustFault(options) {
   }
   return failed(
     `caFile ${JSON.stringify(options.caFile)} contains no PEM certificate`,
-    'put the certificate of the authority into it, in PEM',
+    'put the PEM certificate of the authority into the file',
   );
 }
 
@@ -113,9 +113,9 @@ function explain(code, { chain, names, target, redactor, startEnv }) {
     : undefined;
   if (file !== undefined) {
     return failed(
-      `the authority ${names(top.issuer)}, which issued ${names(leaf.subject)}, is not trusted by Node`,
-      `the system trusts it in ${file}: set the variable NODE_EXTRA_CA_CERTS of the backend, or the ` +
-        `option caFile, to this file`,
+      `Node does not trust the authority ${names(top.issuer)}, which issued ${names(leaf.subject)}`,
+      `the system's file ${file} contains this authority; set the variable NODE_EXTRA_CA_CERTS of ` +
+        `the backend, or the option caFile, to this file`,
     );
   }
   if (code === 'SELF_SIGNED_CERT_IN_CHAIN') {
@@ -166,10 +166,10 @@ function wrongTime(chain, names) {
       : hasExpired
         ? "renew the server's certificate"
         : 'wait, or issue the certificate again';
-  return failed(text, `${advice}; also check the clock of this machine`);
+  return failed(text, `${advice}; also check this machine's clock`);
 }
 
-/** The handshakes that fail, by the code or the text of the error. */
+/** The texts for failed handshakes, by the code or the text of the error. */
 const HANDSHAKES = [
   [
     /WRONG_VERSION_NUMBER|packet length too long|HTTP_REQUEST/i,
@@ -195,7 +195,7 @@ const HANDSHAKES = [
   [
     /ECONNRESET/,
     'the server closed the connection during the handshake',
-    'check that the port is the one for https, and the gateways in front of the server',
+    'check that the port is for https, and check the gateways in front of the server',
   ],
 ];
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// The token request, which a manager sends with its own transport, and the token.
+// The token request, which a manager sends with its own transport, and the token in the answer.
 
 const { adviceFor } = require('../advice.js');
 const { decode, duration, importantClaims, isTime, list } = require('../claims.js');
@@ -93,14 +93,14 @@ const claims = {
     explainToken(token, { redactor, options, issuer, showToken }),
 };
 
-/** Returns the finding for a token; `options` and `issuer` say what it should contain. */
+/** Returns the finding for a token. `options` and `issuer` determine the expected claims. */
 function explainToken(token, { redactor, options = {}, issuer, showToken = false }) {
   const whole = showToken ? { token } : {};
   const jwt = decode(token);
   if (jwt === undefined) {
     return warning(
       `a token of ${token.length} characters, which is not a JWT`,
-      'nothing to do, if the API accepts opaque tokens',
+      'no action is needed if the API accepts opaque tokens',
       whole,
     );
   }
@@ -119,7 +119,7 @@ function troubleOf(jwt, { token, now, options, issuer, redactor }) {
   if (isTime(exp) && exp < now) {
     return [
       `it expired ${duration(now - exp)} ago`,
-      'get another token; if it is new, check the clocks and Access Token Lifespan in Keycloak',
+      'get a new token; if that token has expired too, check the clocks and Access Token Lifespan',
     ];
   }
   if (issuer !== undefined && iss !== undefined && iss !== issuer) {
@@ -135,7 +135,7 @@ function troubleOf(jwt, { token, now, options, issuer, redactor }) {
   if (scope !== undefined && absent.length > 0) {
     return [
       `it lacks the scope ${absent.join(', ')}`,
-      "add the scope to the client's Client scopes in Keycloak, and include it in the token scope",
+      "add the scope to the client's Client scopes in Keycloak, and turn on Include in token scope",
     ];
   }
   if (sub === undefined && aud === undefined && azp !== undefined) {
@@ -146,7 +146,7 @@ function troubleOf(jwt, { token, now, options, issuer, redactor }) {
   }
   if (isTime(exp) && isTime(iat) && exp - iat < SHORT_LIFE_S) {
     return [
-      `it lives for only ${duration(exp - iat)}`,
+      `it is valid for only ${duration(exp - iat)}`,
       'raise Access Token Lifespan of the client or the realm',
     ];
   }

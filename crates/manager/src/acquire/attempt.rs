@@ -76,8 +76,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             .await?;
         // The server may have refused other exchanges while this one waited.
         let exchange_in_progress = self.begin_exchange()?;
-        // A box for the rest and for each rare path keeps this future small: many acquisitions may
-        // wait for admission at once.
+        // This future must be small, because many acquisitions may wait for admission at once. The
+        // rest of the future and each rare path are therefore in a box.
         progress.requests.fetch_add(1, Ordering::Relaxed);
         self.flight.note_sending();
         let exchange =
@@ -145,8 +145,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         })
     }
 
-    /// Begins a token exchange, unless the server has just refused too many exchanges. Does not
-    /// limit other grants.
+    /// Begins a token exchange, unless the server has just refused too many of them. Other grants
+    /// have no such limit.
     fn begin_exchange(&self) -> Result<Option<ExchangeGuard<'_>>, Failure> {
         if !self.grant.grant_type.is_exchange() {
             return Ok(None);
@@ -197,9 +197,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// Returns the additional headers for this endpoint. They may contain a secret, so an origin
-    /// other than the configured one receives them only over https. The discovery document that
-    /// names such an origin belongs to the configured issuer.
+    /// Returns the additional headers for this endpoint. The headers may contain a secret, so an
+    /// origin other than the configured one receives them only over https. The discovery document
+    /// that names such an origin belongs to the configured issuer.
     fn headers_for(&self, endpoint: &TokenEndpoint) -> ExtraHeaders {
         let config = &self.setup.config;
         let is_allowed = config.headers.is_empty()

@@ -152,9 +152,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 }
                 let algorithm = settings.algorithm.unwrap_or(key.default_algorithm());
                 if !key.fits(algorithm) {
-                    let (own, asked) = (key.default_algorithm().as_str(), algorithm.as_str());
+                    let (own, asked) = (key.algorithms(), algorithm.as_str());
                     let detail = format!(
-                        "it is a key for {own} and cannot sign with {asked} (signingAlgorithm)"
+                        "signingAlgorithm {asked} does not fit this key, which can only sign with \
+                         {own}"
                     );
                     return Err(unusable("privateKeyFile", &detail));
                 }

@@ -41,7 +41,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     /// Returns a new proof for a token request, if the manager requests bound tokens. A `GET` of a
-    /// discovery document needs none.
+    /// discovery document needs no proof.
     pub(super) fn dpop_proof(
         &self,
         request: &TokenRequest,

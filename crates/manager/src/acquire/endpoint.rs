@@ -1,4 +1,5 @@
-//! The endpoint of an attempt: the configured one, or the one in the issuer's discovery document.
+//! The endpoint of an attempt: the configured endpoint, or the endpoint in the issuer's discovery
+//! document.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,8 @@ pub(super) struct ResolvedEndpoint {
     pub(super) endpoint: TokenEndpoint,
     /// The audience of client assertions.
     pub(super) audience: String,
-    /// The remembered document that named the endpoint; `None` if the acquisition has just read it.
+    /// The remembered document that named the endpoint; `None` if the acquisition has just read the
+    /// document, or if the options name the endpoint.
     pub(super) remembered: Option<Arc<Metadata>>,
 }
 
@@ -44,8 +46,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         alias.unwrap_or(&metadata.token_endpoint).clone()
     }
 
-    /// Returns the endpoint to use: the configured one, or the one in the issuer's discovery
-    /// document.
+    /// Returns the configured endpoint, or the endpoint in the issuer's discovery document.
     pub(super) async fn resolve_endpoint(
         &self,
         identity: Option<&Arc<ClientIdentity>>,

@@ -221,8 +221,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         if progress.waits_for_probe.load(Ordering::Relaxed) {
             let limit = config.request_timeout.as_millis();
             let message = format!(
-                "no answer within {limit} ms (requestTimeoutMs), while the manager waited to hear \
-                 from another request whether the server has recovered"
+                "could not obtain a token within {limit} ms (requestTimeoutMs): the manager was \
+                 waiting for another request to show whether the server has recovered"
             );
             return Error::new(ErrorKind::Timeout, message).into();
         }

@@ -157,12 +157,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             return Ok(());
         }
         let (status, shown) = (answer.status, endpoint.shown());
-        let message = format!("the server answered a revocation with status {status} at {shown}");
+        let message = format!("the revocation failed with status {status} at {shown}");
         Err(Error::new(ErrorKind::Http, message).into())
     }
 
-    /// Returns the revocation endpoint: the one in the discovery document, or the one beside
-    /// Keycloak's token endpoint.
+    /// Returns the revocation endpoint in the discovery document or, if that endpoint is unknown,
+    /// the endpoint next to Keycloak's token endpoint.
     fn revocation_endpoint(&self, resolved: &ResolvedEndpoint) -> Result<TokenEndpoint, Error> {
         let config = &self.setup.config;
         // An endpoint for clients with a certificate has another host or port.

@@ -40,13 +40,13 @@ impl KnownServer {
         (now.since(found.read) < LIFE).then(|| Arc::clone(&found.metadata))
     }
 
-    /// Returns the document whatever its state, for messages.
+    /// Returns the document for messages, even if it is too old or doubted.
     pub(crate) fn last(&self) -> Option<Arc<Metadata>> {
         let found = self.found.lock();
         found.as_ref().map(|found| Arc::clone(&found.metadata))
     }
 
-    /// Returns the nonce that the next proof for this endpoint has to carry.
+    /// Returns the nonce that the next proof for this endpoint must carry.
     pub(crate) fn nonce_for(&self, endpoint: &TokenEndpoint) -> Option<Arc<str>> {
         let nonce = self.nonce.lock();
         let (origin, nonce) = nonce.as_ref()?;

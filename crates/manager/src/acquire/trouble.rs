@@ -17,7 +17,7 @@ use crate::clock::Moment;
 use crate::error::Error;
 use crate::slot::CoolDown;
 
-/// Identifies an acquisition among all those of a manager and its derived managers.
+/// Identifies an acquisition among the acquisitions of a manager and its derived managers.
 pub(crate) type AcquisitionId = u64;
 
 /// The state that a manager and its derived managers share.
@@ -58,7 +58,7 @@ impl State {
 }
 
 impl Trouble {
-    /// Returns the shared cool-down, which may have elapsed.
+    /// Returns the shared cool-down, even if it has elapsed.
     pub(crate) fn cool_down(&self) -> Option<Arc<CoolDown>> {
         self.state.lock().cool_down.clone()
     }
@@ -95,7 +95,7 @@ impl Trouble {
 
     /// Records that an acquisition failed in a way that all requests share. The failure counts
     /// unless another acquisition is the probe or the cool-down is in effect already. Returns
-    /// whether it counts.
+    /// whether the failure counts.
     pub(super) fn failed(
         &self,
         now: Moment,

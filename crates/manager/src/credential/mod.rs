@@ -1,7 +1,7 @@
 //! Obtains the client's credential from its configured source.
 //!
-//! The function of a derived manager that provides assertions for the JWT authorization grant is
-//! called in the same way.
+//! The module also calls the function of a derived manager that provides assertions for the JWT
+//! authorization grant. The rules for the secret function apply to that function too.
 //!
 //! A secret function runs on the JavaScript thread, and overlapping acquisitions share one call. An
 //! acquisition abandons a call that does not settle in time, and ignores its late result. Every
@@ -25,7 +25,7 @@ use transport::{ClientIdentity, FileError, IdentityFault, read_file};
 /// The size limit of a credential file, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// The number of times that an acquisition reads files that it cannot use before it fails.
+/// The maximum number of times that an acquisition reads unusable files before it fails.
 const MAX_READS: u32 = 10;
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
@@ -40,7 +40,7 @@ enum CallState {
 }
 
 /// A call to the secret function or to the assertion function of a derived manager, for the thread
-/// that makes the call. A drop of this value ends the call with an error.
+/// that makes the call. Dropping this value ends the call with an error.
 #[derive(Debug)]
 pub struct SecretCall {
     state: watch::Sender<CallState>,
@@ -315,7 +315,7 @@ impl<'a> CredentialFile<'a> {
             FileError::TooLarge { .. } => file.fault("is too large to be a credential"),
             error => file.fault(&error.to_string()),
         })?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| file.fault("is not UTF-8"))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| file.fault("is not valid UTF-8"))?;
         file.text = Zeroizing::new(text.to_owned());
         Ok(file)
     }
@@ -349,7 +349,7 @@ mod tests {
             ("spaces stay", b" a \n", Ok(" a ")),
             ("empty", b"", Err("is empty")),
             ("only a newline", b"\n", Err("is empty")),
-            ("not text", b"\xff\xfe", Err("is not UTF-8")),
+            ("not text", b"\xff\xfe", Err("is not valid UTF-8")),
         ] {
             let path = dir.join("secret");
             std::fs::write(&path, content).unwrap();

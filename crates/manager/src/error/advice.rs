@@ -18,12 +18,12 @@ pub(super) fn oauth_advice(
     let says = |text: &str| description.is_some_and(|d| d.contains(text));
     Some(match error {
         "unauthorized_client" if says("service account") && says("Public client") => format!(
-            "client \"{client}\" is public; turn on its client authentication and service account \
+            "client \"{client}\" is public; turn on Client authentication and Service accounts \
              roles"
         ),
         "unauthorized_client" if says("service account") => {
             format!(
-                "the service account of client \"{client}\" is off; turn on service account roles"
+                "the service account of client \"{client}\" is off; turn on Service accounts roles"
             )
         }
         "unauthorized_client" if says("Invalid method") => format!(
@@ -32,11 +32,11 @@ pub(super) fn oauth_advice(
         ),
         // Older versions of Keycloak wrap these texts in a longer sentence.
         "invalid_client" | "unauthorized_client" if says("issued in the future") => {
-            "this machine's clock is ahead of the server's; adjust this machine's clock".to_owned()
+            "this machine's clock is ahead of the server's; correct this machine's clock".to_owned()
         }
         "invalid_client" | "unauthorized_client" if says("Token is not active") => {
-            "the assertion has expired or is not valid yet; correct the clock of this machine, or \
-             renew the assertion"
+            "the assertion has expired or is not valid yet; correct this machine's clock, or renew \
+             the assertion"
                 .to_owned()
         }
         "invalid_client" | "unauthorized_client" if says("audience") => {
@@ -88,7 +88,7 @@ pub(super) fn oauth_advice(
         "use_dpop_nonce" if config.dpop.is_none() => dpop_advice(PROOF_MISSING, config),
         "use_dpop_nonce" => {
             "the server demands a nonce in the DPoP proof, but sent none or refused its own; check \
-             that a gateway passes the header DPoP-Nonce on, and that all replicas of the server \
+             that all gateways forward the header DPoP-Nonce, and that all replicas of the server \
              accept the same nonces"
                 .to_owned()
         }
@@ -111,52 +111,51 @@ pub(super) fn oauth_advice(
     })
 }
 
-/// The advice for another error. A discovery request carries no credential.
+/// Returns the advice for another error. A discovery request carries no credential.
 pub(super) fn unknown_refusal(is_discovery: bool, config: &Config) -> String {
     if is_discovery {
         return "the server, or a gateway in front of it, refused the request for the document; \
-                see its log, or set tokenEndpoint instead of issuer"
+                check the logs of both, or set tokenEndpoint instead of issuer"
             .to_owned();
     }
     let client = config.grant.client_id.escape_default();
     format!(
-        "the server refused client \"{client}\"; see Keycloak's events and the client policies of \
-         the realm for the reason"
+        "the server refused client \"{client}\"; check Keycloak's events and the client policies \
+         of the realm for the reason"
     )
 }
 
 /// Keycloak's text for a request without a DPoP proof.
 const PROOF_MISSING: &str = "DPoP proof is missing";
 
-/// The advice for a refused DPoP proof. Keycloak says `invalid_request` where RFC 9449 §5 defines
-/// `invalid_dpop_proof`.
+/// Returns the advice for a refused DPoP proof. Keycloak says `invalid_request` where RFC 9449 §5
+/// defines `invalid_dpop_proof`.
 fn dpop_advice(description: &str, config: &Config) -> String {
     let client = config.grant.client_id.escape_default();
     let says = |text: &str| description.contains(text);
     if says(PROOF_MISSING) && config.dpop.is_none() {
-        return format!(
-            "client \"{client}\" requires tokens that are bound to a key; set dpop: true"
-        );
+        return format!("client \"{client}\" requires DPoP-bound tokens; set dpop: true");
     }
     let advice = if says(PROOF_MISSING) {
         "the header DPoP did not reach the server; make the gateways and proxies in front of it \
-         pass the header on"
+         forward the header"
     } else if says("URL") {
         "a proxy changes the host, port, scheme or path of the request, so the URL that the server \
          sees is not the one that the manager called; make the proxy send X-Forwarded-Host, -Proto \
          and -Port, and start Keycloak with --proxy-headers=xforwarded"
     } else if says("method mismatch") {
-        "a proxy changes the method of the request; make it pass the POST on"
+        "a proxy changes the method of the request; make the proxy forward the POST unchanged"
     } else if says("not active") {
-        "the clock of this machine differs from the server's: a proof may be up to 24 s old and \
-         15 s ahead; synchronise both clocks"
+        "this machine's clock differs from the server's: a proof may be up to 24 s old and 15 s \
+         ahead; synchronise both clocks"
     } else if says("already been used") {
-        "the request reached the server twice; make the proxies in front of it repeat no POST"
+        "the request reached the server twice; make sure that no proxy in front of it repeats a \
+         POST"
     } else if says("algorithm") {
-        "the server does not accept the algorithm of the key; set dpopKey to a key of another kind, \
-         or omit it to use ES256"
+        "the server does not accept the algorithm of the key; set dpopKey to a key of another \
+         kind, or omit dpopKey to use ES256"
     } else if says("confirmation") {
-        "the token in the request is bound to another key; use the key to which it is bound"
+        "the token in the request is bound to another key; use that key"
     } else if says("header verification") || says("verification failure") {
         "the header DPoP arrived altered or twice; check the gateways and proxies in front of the \
          server, and that the option headers does not add one"
@@ -167,14 +166,14 @@ fn dpop_advice(description: &str, config: &Config) -> String {
     advice.to_owned()
 }
 
-/// The advice for a token of the wrong type.
+/// Returns the advice for a token of the wrong type.
 pub(super) fn token_type_advice(fault: ProtocolFault, config: &Config) -> Option<String> {
     let client = config.grant.client_id.escape_default();
     match fault {
         ProtocolFault::NotBound => Some(format!(
             "in Keycloak, turn on \"Require DPoP bound tokens\" (dpop.bound.access.tokens) for \
-             client \"{client}\"; versions before 26.4 and servers without the feature dpop bind no \
-             tokens of client credentials: remove the option dpop there"
+             client \"{client}\". Versions before 26.4 and servers without the feature dpop do not \
+             bind the client's own tokens; remove the option dpop there"
         )),
         ProtocolFault::Bound => Some(format!(
             "set dpop: true, or turn off \"Require DPoP bound tokens\" (dpop.bound.access.tokens) \
@@ -187,7 +186,7 @@ pub(super) fn token_type_advice(fault: ProtocolFault, config: &Config) -> Option
 const UNAVAILABLE: &str =
     "the server, or a gateway in front of it, is unavailable; check the logs of both";
 
-/// Returns the advice for a URL that belongs to another page. The token endpoint of an issuer comes
+/// Returns the advice for a URL that is not a token endpoint. The token endpoint of an issuer comes
 /// from its discovery document.
 fn wrong_url(config: &Config) -> String {
     match config.target {
@@ -214,8 +213,8 @@ fn name_of_credential(method: ClientAuthentication) -> &'static str {
     }
 }
 
-/// Returns the advice for an HTTP error. `is_discovery` says that the request was for the discovery
-/// document.
+/// Returns the advice for an HTTP error. `is_discovery` says whether the request was for the
+/// discovery document.
 pub(super) fn http_advice(
     status: u16,
     error: Option<&str>,
@@ -229,8 +228,8 @@ pub(super) fn http_advice(
             format!("the realm in the URL does not exist (yet); check {option}")
         }
         (403 | 404, _) if is_retryable => {
-            "a gateway in front of the server refused the request, which it accepted before; check \
-             the logs of the gateway"
+            "a gateway in front of the server refused the request, although it accepted earlier \
+             requests; check the gateway's log"
                 .to_owned()
         }
         (404 | 405, _) if is_discovery => {
@@ -241,8 +240,8 @@ pub(super) fn http_advice(
             "the request is too large for the server, or for a gateway in front of it".to_owned()
         }
         (500, Some("unknown_error")) if config.dpop.is_some() => {
-            "with DPoP, Keycloak answers so if the clock of this machine is exactly 25 s behind the \
-             server's; compare the clocks. Otherwise see the log of the server"
+            "with DPoP, Keycloak gives this response if this machine's clock is exactly 25 s \
+             behind the server's; compare the clocks, or else check the server's log"
                 .to_owned()
         }
         (408 | 429 | 500..=599, _) => UNAVAILABLE.to_owned(),

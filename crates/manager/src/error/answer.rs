@@ -7,7 +7,7 @@ use super::{Error, ErrorKind};
 use crate::config::Config;
 use oauth::{AnswerError, DiscoveryError, DocumentFault, Issuer, ProtocolFault, TokenEndpoint};
 
-/// The name of a request for the discovery document in messages.
+/// The name that error messages use for a request for the discovery document.
 const DISCOVERY: &str = "discovery";
 
 impl Error {
@@ -23,7 +23,7 @@ impl Error {
         Self::of_answer("the token request", error, has_worked, None, config, endpoint)
     }
 
-    /// The error for a refusal of the requested grant.
+    /// Returns the error for a refusal of the requested grant.
     pub(crate) fn from_refusal(
         error: AnswerError,
         advice: String,
@@ -67,17 +67,18 @@ impl Error {
                     .to_owned()
             }
             DocumentFault::Issuer(named) => format!(
-                "the document belongs to \"{named}\", not to \"{configured}\"; if Keycloak has \
-                 another public hostname, set issuer to the first URL, or set tokenEndpoint instead"
+                "the discovery document belongs to the issuer \"{named}\", not to \
+                 \"{configured}\"; if Keycloak has another public hostname, set issuer to the \
+                 first URL, or set tokenEndpoint instead"
             ),
             DocumentFault::NoTokenEndpoint => {
-                "the document has no token_endpoint that is an http or https URL; \
-                 set tokenEndpoint instead of issuer"
+                "the discovery document has no token_endpoint that is an http or https URL; set \
+                 tokenEndpoint instead of issuer"
                     .to_owned()
             }
             DocumentFault::PlainTokenEndpoint => {
-                "the issuer uses https, but the token_endpoint in its document uses http; \
-                 correct the hostname settings of Keycloak"
+                "the issuer uses https, but the token_endpoint in its discovery document uses \
+                 http; correct the hostname settings of Keycloak"
                     .to_owned()
             }
         };

@@ -1,9 +1,9 @@
-//! The advice about the requested grant: what the server refused in it, or did not grant.
+//! The advice about a refused grant, and about a token that lacks a part of the requested grant.
 
 use oauth::{AnswerError, Grant, GrantType, TokenResponse, token_audience};
 
-/// Returns the advice for a refusal that concerns the requested grant; `None` if it concerns the
-/// client, or another grant than those that name a subject.
+/// Returns the advice for a refusal that concerns the requested grant; `None` if the refusal
+/// concerns the client or has no specific advice.
 pub(crate) fn grant_advice(grant: &Grant, error: &AnswerError) -> Option<String> {
     let AnswerError::OAuth {
         status,
@@ -27,7 +27,7 @@ pub(crate) fn grant_advice(grant: &Grant, error: &AnswerError) -> Option<String>
                 grant.audience.values().len() > 1 || grant.resource.values().len() > 1;
             (is_repeated && says("duplicated parameter")).then(|| {
                 "the server accepts only one audience and one requestedResource in this request; \
-                 Keycloak takes several audiences as scopes with audience mappers"
+                 for several audiences in Keycloak, request scopes with audience mappers"
                     .to_owned()
             })
         }
@@ -43,8 +43,8 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
              (attribute standard.token.exchange.enabled)"
         ),
         "unsupported_grant_type" => {
-            "the server does not offer token exchange; Keycloak does since release 26.2, with the \
-             feature token-exchange-standard"
+            "the server does not offer token exchange; use Keycloak 26.2 or newer with the feature \
+             token-exchange-standard"
                 .to_owned()
         }
         "access_denied" if says("token audience") => format!(
@@ -55,7 +55,7 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
             "client \"{client}\" may not exchange this token; check its permissions in Keycloak"
         ),
         "invalid_request" | "invalid_token" if says("Invalid token") => {
-            "the user's token is not valid any more: it has expired or was revoked, the session of \
+            "the user's token is no longer valid: it has expired or was revoked, the session of \
              the user has ended, or another realm or issuer URL issued it; ask the user to sign in \
              again"
                 .to_owned()
@@ -81,7 +81,8 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
                 .to_owned()
         }
         "invalid_request" if says("longer than allowed") => {
-            "the user's token is longer than the server accepts; Keycloak accepts 20,000 characters"
+            "the user's token is longer than the server accepts; Keycloak accepts at most 20,000 \
+             characters"
                 .to_owned()
         }
         "invalid_client" if says("Audience not found") => {
@@ -94,7 +95,7 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
                 .to_owned()
         }
         "invalid_client" if says("Public client") => format!(
-            "client \"{client}\" is public and cannot exchange tokens; turn on its client \
+            "client \"{client}\" is public and cannot exchange tokens; turn on Client \
              authentication"
         ),
         "invalid_scope" if says("Missing consents") => format!(
@@ -113,8 +114,7 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
 fn assertion_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Option<String> {
     Some(match error {
         "unsupported_grant_type" => {
-            "the server does not offer the JWT authorization grant; Keycloak does since release \
-             26.6"
+            "the server does not offer the JWT authorization grant; use Keycloak 26.6 or newer"
                 .to_owned()
         }
         "invalid_grant" if says("not supported for the requested client") => format!(
@@ -145,7 +145,7 @@ pub(crate) fn grant_warning(grant: &Grant, response: &TokenResponse) -> Option<S
         && let Some(missing) = scope.missing_in(granted)
     {
         return Some(format!(
-            "the server granted no scope \"{missing}\", which was requested; assign it to client \
+            "the server did not grant the requested scope \"{missing}\"; assign it to client \
              \"{}\" as an optional or default scope",
             grant.client_id.escape_default()
         ));
@@ -158,7 +158,7 @@ pub(crate) fn grant_warning(grant: &Grant, response: &TokenResponse) -> Option<S
     let missing = audience.iter().find(|value| !granted.contains(*value))?;
     let missing = missing.escape_default();
     Some(format!(
-        "the aud of the token lacks \"{missing}\", which was requested; Keycloak ignores the option \
+        "the token's aud lacks the requested audience \"{missing}\"; Keycloak ignores the option \
          audience for the client's own tokens, so request a scope with an audience mapper instead"
     ))
 }

@@ -28,7 +28,8 @@ pub enum ErrorKind {
     /// The server refused with an OAuth error. Retryable for `temporarily_unavailable` and
     /// `server_error`.
     OAuth,
-    /// An HTTP error that is not an OAuth error response. Retryable for 408, 429 and 5xx.
+    /// An HTTP error that is not an OAuth error response. Retryable for 408, 429, 5xx, and a 403 or
+    /// 404 without JSON after a success.
     Http,
     /// A token response or a discovery document that is not usable. Not retryable.
     Protocol,
@@ -112,7 +113,8 @@ pub struct Details {
     pub token_endpoint: Option<String>,
     /// The id of the client.
     pub client_id: Option<String>,
-    /// Whether the failure concerns one request of the client only, whatever its kind.
+    /// Whether the failure concerns only one request of the client, whatever the kind of the
+    /// failure.
     pub is_of_request: bool,
 }
 
@@ -206,14 +208,14 @@ impl Error {
             && description == Some("Invalid token")
     }
 
-    /// Whether both are the same failure.
+    /// Whether both errors are the same failure.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.details, &other.details)
     }
 
-    /// The error for a token exchange that the manager did not request, because the server has just
-    /// refused too many others.
+    /// Returns the error for a token exchange that the manager did not request, because the server
+    /// has just refused too many other exchanges.
     #[must_use]
     pub fn too_many_refusals() -> Self {
         let mut error = Self::new(
@@ -225,7 +227,7 @@ impl Error {
         error
     }
 
-    /// Adds the likely cause of a refusal, which is a fact about the credential.
+    /// Adds the likely cause of a refusal: `fact` is a clause about the credential.
     #[must_use]
     pub fn with_likely_cause(mut self, fact: &str) -> Self {
         let message = &mut Arc::make_mut(&mut self.details).message;

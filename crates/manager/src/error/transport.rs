@@ -1,4 +1,4 @@
-//! Failures without a complete answer: a missing runtime, a missing or lost connection, a missed
+//! Failures without a complete answer, such as a missing runtime, a lost connection or a missed
 //! deadline.
 
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Error {
     pub fn credential_timeout(config: &Config, endpoint: Option<&TokenEndpoint>) -> Self {
         if let CredentialConfig::Files(files) = &config.credential {
             let stage = format!("reading {}", files.names().join(" and "));
-            return Self::timed_out(config, endpoint, &stage, "check the storage of that path");
+            return Self::timed_out(config, endpoint, &stage, "check the storage at that path");
         }
         let limit = config.request_timeout.as_millis();
         Self::credential(&format!(
@@ -155,11 +155,12 @@ impl Error {
                 )
             }
             TransportError::BodyTooLarge { status } => {
+                let option = config.target.option();
                 let mut made = Self::new(
                     ErrorKind::Protocol,
                     format!(
                         "{what} failed with status {status} at {endpoint}: the response is larger \
-                         than 1 MiB, which is too large; check the URL"
+                         than 1 MiB; check that {option} is the right URL"
                     ),
                 );
                 Arc::make_mut(&mut made.details).status = Some(status);
@@ -199,7 +200,9 @@ fn network_advice(fault: NetworkFault) -> &'static str {
     match fault {
         NetworkFault::Dns => "; check the host name",
         NetworkFault::DnsUnavailable => "; check the name server of this machine",
-        NetworkFault::Refused => "; check that the server or proxy runs and listens on this port",
+        NetworkFault::Refused => {
+            "; check that the server or proxy is running and listening on this port"
+        }
         NetworkFault::Reset | NetworkFault::BrokenPipe | NetworkFault::CutShort => {
             "; check the logs of Keycloak and of the gateways in front of it"
         }

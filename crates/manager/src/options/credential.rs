@@ -207,7 +207,7 @@ impl Options<'_> {
                 .push(&both, "expected exactly one of them, but both are given"),
             (false, false) => self
                 .faults
-                .push(&both, "expected one of them: set a client certificate and its key together"),
+                .push(&both, "expected one of them; set a client certificate and its key together"),
             _ => {}
         }
         let text = self.text(inline);
@@ -264,7 +264,7 @@ impl Options<'_> {
             (&[table::CLIENT_ASSERTION_TYPE.name], is_from_file, "clientAssertionFile"),
         ] {
             for name in names {
-                // Without a usable credential, the method is only a guess.
+                // Without a usable credential, the parser cannot know which methods fit.
                 if self.has(name) && !fits && credential.is_some() {
                     let problem = format!("this option applies only to {methods}");
                     self.faults.push(name, &problem);
@@ -333,7 +333,7 @@ fn json_of(members: Vec<(String, Given)>) -> Zeroizing<String> {
     let members = texts.iter().map(|(name, text)| (name, text.as_str()));
     let mut json = Zeroizing::new(Vec::with_capacity(ROOM_FOR_KEY));
     let mut writer = serde_json::Serializer::new(&mut *json);
-    // A write of strings into memory cannot fail.
+    // Writing strings into memory cannot fail.
     let _ = writer.collect_map(members);
     Zeroizing::new(String::from_utf8_lossy(&json).into_owned())
 }

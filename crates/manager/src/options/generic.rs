@@ -136,7 +136,11 @@ impl Options<'_> {
                 integer
             }
             Some(other) => {
-                let expected = format!("an integer of at least {minimum}");
+                let expected = if minimum == 0 {
+                    "a non-negative integer".to_owned()
+                } else {
+                    format!("an integer of at least {minimum}")
+                };
                 self.faults.expected(name, &expected, &other);
                 default
             }

@@ -24,7 +24,8 @@ impl Options<'_> {
     }
 
     pub(super) fn headers(&mut self) -> ExtraHeaders {
-        const EXPECTED: &str = "a non-empty string of printable ASCII without spaces at either end";
+        const EXPECTED: &str = "a non-empty string of printable ASCII characters without leading \
+                                or trailing spaces";
         let given = self.record(table::HEADERS);
         let mut headers: Vec<(String, HeaderSecret)> = Vec::with_capacity(given.len());
         for (given_name, value) in given {

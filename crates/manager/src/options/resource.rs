@@ -38,7 +38,7 @@ impl Options<'_> {
         if !members.iter().any(|(name, _)| name == "baseUrl") {
             self.faults.push(
                 "resource.baseUrl",
-                "expected an absolute http or https URL, but it is missing",
+                "expected an absolute http or https URL, but the option is missing",
             );
         }
         for (name, value) in members {
@@ -57,7 +57,8 @@ impl Options<'_> {
                     if RESERVED_HEADERS.contains(&text.to_ascii_lowercase().as_str()) {
                         self.faults.push(
                             &option,
-                            "expected a header that carries no credentials and no framing",
+                            "expected a header that does not control authentication, the body or \
+                             the connection",
                         );
                     }
                 }
@@ -73,8 +74,9 @@ impl Options<'_> {
     }
 }
 
-/// Reports the faults of a resource that code names after it has created the manager. The options
-/// do not name the origin of this resource, so this function refuses plain http except on loopback.
+/// Reports the faults of a resource that the user's code names after it has created the manager.
+/// The options do not name the origin of this resource, so this function refuses plain http except
+/// on loopback.
 pub fn check_resource(resource: Given, faults: &mut Faults) {
     let endpoint = match &resource {
         Given::Record(members) => members.iter().find_map(|(name, value)| match value {
@@ -84,7 +86,7 @@ pub fn check_resource(resource: Given, faults: &mut Faults) {
         _ => None,
     };
     if endpoint.is_some_and(|endpoint| endpoint.is_plain_to_remote()) {
-        let problem = "expected an https URL: http sends the token unencrypted, so \
+        let problem = "expected an https URL, because http sends the token unencrypted; \
                        withResource accepts http only on loopback";
         faults.push("resource.baseUrl", problem);
     }

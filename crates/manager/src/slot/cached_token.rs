@@ -26,7 +26,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Returns how a request presents the token.
+    /// Returns the type of the token, which decides how a request presents it.
     #[must_use]
     pub const fn token_type(&self) -> TokenType {
         match self.dpop_key {
@@ -41,7 +41,7 @@ impl Token {
         now.since(self.sent)
     }
 
-    /// Returns how long the slot may still hand out the token.
+    /// Returns the time for which the slot may still hand out the token.
     #[must_use]
     pub fn remaining(&self, now: Moment) -> Duration {
         self.life.hard.saturating_sub(self.age(now))
@@ -131,13 +131,13 @@ impl CachedToken {
         Some(successor.settles_in(now))
     }
 
-    /// Returns how long the slot may hand out the successor.
+    /// Returns the time for which the slot may hand out the successor.
     pub(super) fn successor_remaining(&self, now: Moment) -> Duration {
         let successor = self.successor.as_ref();
         successor.map_or(Duration::ZERO, |successor| successor.token.remaining(now))
     }
 
-    /// Takes the successor, as the next held token.
+    /// Removes the successor, and returns it as the next held token.
     pub(super) fn take_successor(&mut self, id: TokenId, spread: Spread) -> Option<Self> {
         let successor = self.successor.take()?;
         Some(Self::new(successor.token, id, successor.jitter, spread))
@@ -189,7 +189,7 @@ impl CachedToken {
         self.warns_of(now, minimum)
     }
 
-    /// Whether to warn now that the token misses this minimum: once per pause.
+    /// Whether to warn that the token misses this minimum. The slot warns once per pause.
     pub(super) fn warns_of(&mut self, now: Moment, minimum: Duration) -> bool {
         self.token.remaining(now) < minimum && !std::mem::replace(&mut self.has_warned, true)
     }

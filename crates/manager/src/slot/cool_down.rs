@@ -41,7 +41,7 @@ impl CoolDown {
         now.since(self.since) < self.length
     }
 
-    /// Returns what telemetry reports of the start of the cool-down.
+    /// Returns the facts that telemetry reports when the cool-down starts.
     pub(super) const fn started(&self) -> StartedCoolDown {
         StartedCoolDown {
             length: self.length,

@@ -31,7 +31,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// Whether the held token cannot answer this call.
+    /// Whether the call demands a new token, so that the held token cannot answer it.
     pub(super) const fn is_forced(self) -> bool {
         matches!(self, Self::Forced | Self::ForcedAgain)
     }
@@ -107,8 +107,8 @@ pub enum Decision {
         /// The flight to start.
         new_flight: Option<NewFlight>,
     },
-    /// Wait for this flight, which sent its request before the call, and then ask with
-    /// [`Call::ForcedAgain`].
+    /// Wait for this flight, which sent its request before the call, and then make the call again,
+    /// as [`Call::ForcedAgain`].
     WaitAndAskAgain {
         /// The flight.
         flight: FlightId,
@@ -163,7 +163,7 @@ pub enum LifetimeWarning {
     Over,
     /// A cache held the token response for longer than the token's lifetime.
     Aged,
-    /// The server returned the same token again after the token's lifetime.
+    /// The server returned the same token again after the lifetime of the token was over.
     Repeated,
 }
 

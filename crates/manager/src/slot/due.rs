@@ -19,8 +19,8 @@ impl Slot {
         (!is_expired && !self.is_refresh_due(now)).then_some(held.id)
     }
 
-    /// Returns the time until the slot next changes without a call: zero if a refresh is due even
-    /// for an unused token.
+    /// Returns the time until the slot next changes without a call: zero if a refresh is due
+    /// although no caller has used the token.
     #[must_use]
     pub fn next_change(&self, now: Moment) -> Option<Duration> {
         if self.is_refresh_due_without_call(now, false) {

@@ -24,7 +24,7 @@ impl Slot {
         let current = self.end_flight(flight);
         match result {
             Ok(token) => self.store_success(now, current, token, jitter),
-            // A later flight says more about the server than a detached one.
+            // A later flight says more about the server than a detached flight.
             Err(error) if flight.0 != self.last_flight => FlightResult {
                 retry_after: error.details().retry_after,
                 ..FlightResult::of(Err(error))
@@ -129,8 +129,8 @@ impl Slot {
         landed
     }
 
-    /// Starts the cool-down after a failure, unless the slot already has it: another request of the
-    /// client failed in the same way, or this one before all its callers heard of it.
+    /// Starts the cool-down after a failure. If the shared cool-down already has this error,
+    /// returns that cool-down instead.
     fn fail(&mut self, now: Moment, error: &Error, jitter: f64) -> CoolDown {
         let is_known = |known: &&Arc<CoolDown>| known.error.is_same_as(error);
         if let Some(known) = self.trouble.as_ref().filter(is_known) {
@@ -217,7 +217,7 @@ impl Slot {
     }
 
     /// Records a new flight, which the caller of this function must start. `call` is the call that
-    /// waits for the flight; a flight without one runs in the background. Returns `None` if a
+    /// waits for the flight; a flight without a call runs in the background. Returns `None` if a
     /// flight is current or the slot is closed.
     pub(super) fn new_flight(&mut self, now: Moment, call: Option<Call>) -> Option<NewFlight> {
         let is_background = call.is_none();

@@ -70,7 +70,7 @@ struct CurrentFlight {
 #[derive(Clone, Debug)]
 pub struct Slot {
     refreshes_in_background: bool,
-    /// How the refreshes of managers with the same request spread.
+    /// How the refreshes of managers with the same request spread over time.
     spread: Spread,
     state: State,
     /// The cool-down after failures that concern this request alone.
@@ -227,7 +227,7 @@ impl Slot {
 
     /// Records that a route accepted the held token. Returns whether to report the next acceptance,
     /// which matters if the route has recently rejected tokens or if this token is not the held
-    /// one.
+    /// token.
     pub fn accept(&mut self, now: Moment, accepted: &str, route: RouteId) -> bool {
         self.advance(now);
         !self.holds(accepted) || self.rejections.accepted(now, route)
@@ -261,20 +261,20 @@ impl Slot {
         }
     }
 
-    /// Drops the held token, because the server has refused its subject token as ended.
-    /// Rejections of the token were therefore right.
+    /// Drops the held token, because the server has refused its subject token as ended. This
+    /// refusal shows that the rejections of the token were right.
     pub fn subject_ended(&mut self, now: Moment) {
         self.drop_token(now);
         self.rejections.were_right();
     }
 
-    /// Exchanges the budget of drops, which a manager shares with its derived managers, before and
-    /// after a rejection or an acceptance.
+    /// Swaps the slot's budget of drops with `budget`, which a manager shares with its derived
+    /// managers. The manager calls this function before and after a rejection or an acceptance.
     pub const fn swap_budget(&mut self, budget: &mut RouteBudget) {
         self.rejections.swap_budget(budget);
     }
 
-    /// Applies the present cool-down that all requests of the client share.
+    /// Sets the current cool-down that all requests of the client share.
     pub(crate) fn share_trouble(&mut self, trouble: Option<Arc<CoolDown>>) {
         self.trouble = trouble;
     }

@@ -3,9 +3,9 @@
 //!
 //! Each route has its own spacing: after a drop, the route cannot cause another drop until the
 //! spacing has passed since the slot adopted the replacement. The spacing doubles with each further
-//! drop. All routes together share a budget. A part of it is reserved for routes that have rejected
-//! no replacement, so that a route that rejects every token cannot prevent another route from
-//! getting a new one.
+//! drop. All routes together share a budget. A part of the budget is reserved for routes that have
+//! rejected no replacement, so that a route that rejects every token cannot prevent another route
+//! from getting a new token.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) struct Rejections {
     budget: RouteBudget,
 }
 
-/// The budget of drops. A manager and its derived managers share one: see
+/// The budget of drops. A manager and its derived managers share one budget: see
 /// [`Slot::swap_budget`](super::Slot::swap_budget).
 #[derive(Clone, Debug, Default)]
 pub struct RouteBudget(Option<Box<Spending>>);
@@ -48,7 +48,7 @@ struct Spending {
 }
 
 impl RouteBudget {
-    /// Returns the units that are left.
+    /// Returns the remaining units.
     fn left(&mut self, now: Moment) -> u32 {
         let Some(spending) = &mut self.0 else {
             return BUDGET;
@@ -194,7 +194,7 @@ impl Rejections {
         record.routes.iter().any(|route| route.id == id)
     }
 
-    /// Returns the units that drops cost, because the drops were right: the server refuses to
+    /// Gives back the units that drops cost, because the drops were right: the server refuses to
     /// replace the token.
     pub(super) fn were_right(&mut self) {
         let Some(record) = &mut self.record else {

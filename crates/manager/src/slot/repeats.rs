@@ -1,5 +1,5 @@
-//! Recognises tokens that the server returns again. Caches of gateways and test doubles repeat an
-//! answer. The repetition does not extend the life of the token.
+//! Recognises tokens that the server returns again. A gateway's cache or a test double may repeat
+//! an answer, but the repetition does not extend the life of the token.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -6,18 +6,19 @@
 
 use std::time::Duration;
 
-/// The longest unused part at the end of a lifetime. It makes up for servers that count in whole
+/// The longest unused part at the end of a lifetime. It compensates for servers that count in whole
 /// seconds and verifiers that allow no leeway.
 const LONGEST_MARGIN: Duration = Duration::from_secs(1);
 /// The fraction of the soft age after which a refresh may start without a caller.
 const EARLIEST_REFRESH: f64 = 0.91;
-/// The mean time by which refreshes of managers that share a store start early, as a fraction of the
-/// soft age: for short lifetimes, and for others. The distribution is exponential, so one manager
-/// starts well before the next one, however many there are, and the others take its token from the
-/// store.
+/// The mean time by which a manager that shares a store refreshes before the soft age, as a
+/// fraction of that age: `SHORT_LEAD` for short lifetimes, `LEAD` for all others. The distribution
+/// is exponential, so one manager starts well before the next one, however many managers there are,
+/// and the others take its token from the store.
 const SHORT_LEAD: f64 = 0.05;
 const LEAD: f64 = 0.02;
-/// The lifetime below which the lead is longer, so that it exceeds the time of a request.
+/// The lifetime below which `SHORT_LEAD` applies, so that the lead exceeds the duration of a
+/// request.
 const SHORT_LIFETIME: Duration = Duration::from_mins(1);
 /// The longest lead, as a fraction of the soft age.
 const LONGEST_LEAD: f64 = 0.5;
@@ -26,10 +27,11 @@ pub const ASSUMED_LIFETIME: Duration = Duration::from_secs(10);
 /// The age at which the slot adopts a refreshed token: it exceeds the usual lag of resource
 /// servers' clocks.
 pub const SETTLED_AGE: Duration = Duration::from_secs(5);
-/// How long the slot keeps a token that the server granted for a subject token that has expired by
-/// the local clock.
+/// The time for which the slot keeps a token that the server granted for a subject token that has
+/// expired by the local clock.
 const EXPIRED_SUBJECT_LIFE: Duration = Duration::from_secs(10);
-/// How long the slot keeps a token that the server granted for a subject token of unknown lifetime.
+/// The time for which the slot keeps a token that the server granted for a subject token of unknown
+/// lifetime.
 const OPAQUE_SUBJECT_LIFE: Duration = Duration::from_mins(1);
 /// The minimum time between the starts of two background refreshes.
 pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
@@ -44,7 +46,7 @@ const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
 pub enum Spread {
     /// Each manager has its own token: the refreshes are far apart.
     Alone,
-    /// The managers share tokens: one refreshes before the others.
+    /// The managers share tokens: one manager refreshes before the others.
     Shared,
 }
 
@@ -106,9 +108,11 @@ impl Life {
     }
 }
 
-/// Returns how long the slot may keep a token for the subject of another token: no longer than that
-/// token lives, or its holder could use this token after the end of that token. `expiry` is when the
-/// subject token expires, and `now` the present time, both since the Unix epoch.
+/// Returns the time for which the slot may keep a token that the server granted for a subject
+/// token. The time ends with the subject token, because the holder of an ended subject token must
+/// not obtain the granted token. If the local clock says that the subject token has expired, or if
+/// its expiry is unknown, a short assumed time applies. `expiry` is the expiry of the subject
+/// token, and `now` is the current time, both since the Unix epoch.
 #[must_use]
 pub fn subject_life(expiry: Option<Duration>, now: Duration) -> Duration {
     match expiry {
@@ -118,7 +122,7 @@ pub fn subject_life(expiry: Option<Duration>, now: Duration) -> Duration {
     }
 }
 
-/// Returns one of `count` equal parts.
+/// Returns the length of one of `count` equal parts.
 #[must_use]
 pub fn part(whole: Duration, count: u32) -> Duration {
     whole.checked_div(count).unwrap_or_default()

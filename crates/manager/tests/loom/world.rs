@@ -73,7 +73,7 @@ pub(crate) struct LoomSink {
 }
 
 impl LoomSink {
-    /// Takes the recorded flights.
+    /// Takes the recorded ends of flights.
     pub(crate) fn flight_ends(&self) -> Vec<LoomFlightEnd> {
         std::mem::take(&mut *self.flight_ends.lock().unwrap())
     }

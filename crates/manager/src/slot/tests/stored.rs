@@ -1,15 +1,15 @@
-//! Tokens from a shared store: which of them a slot takes.
+//! Tokens from a shared store, and the conditions under which a slot takes them.
 
 use super::*;
 
-/// A slot that shares its token.
+/// Returns a slot that shares its token.
 fn sharing(line: Line) -> Line {
     Line(line.0.sharing(true))
 }
 
 impl Line {
-    /// Offers a token of the store to a flight. Returns how the slot stores the token, if it takes
-    /// it.
+    /// Offers a token of the store to a flight. Returns how the slot stores the token; `None` if
+    /// the slot refuses it.
     fn stored(&mut self, time: u64, flight: NewFlight, token: Token) -> Option<Storage> {
         let landed = self.0.land_stored(at(time), flight.flight, token, 0.0);
         landed.map(|result| result.storage)

@@ -206,8 +206,9 @@ impl Log {
         self.tokens(now).held
     }
 
-    /// Returns the held token and its successor. Before it applies an entry, this function applies
-    /// the time that has passed.
+    /// Returns the tokens held at `now`: the held token and its successor. Before each entry, and
+    /// at `now`, applies the changes that time alone causes: a successor settles, a held token
+    /// expires.
     pub(crate) fn tokens(&self, now: Time) -> Tokens {
         let mut tokens = Tokens::default();
         for (index, Entry { at, fact }) in self.entries.iter().enumerate() {
