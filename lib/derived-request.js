@@ -48,6 +48,9 @@ function sorted(values) {
 
 /** Returns the distinct scopes, sorted and separated by spaces. */
 function scopeOf(value) {
+  // The most common value needs no array.
+  const isOne = typeof value === 'string' && SCOPE_TOKEN.test(value);
+  if (isOne && value.length <= MAX_PARAMETER) return value;
   const tokens = typeof value === 'string' ? value.split(' ') : value;
   const isScope =
     Array.isArray(tokens) &&
