@@ -284,8 +284,8 @@ export interface RequestData {
   assertion?: string
   /** Whether a function provides the assertion for each request. */
   callsForAssertion?: boolean
-  /** The scopes. */
-  scope?: Array<string>
+  /** The scopes, separated by spaces. */
+  scope?: string
   /** The audiences. */
   audience?: Array<string>
   /** The resources. */
@@ -346,8 +346,8 @@ export type StoreOutcome =
 export interface TokenData {
   /** The token. */
   token: string
-  /** `Bearer` or `DPoP`. */
-  tokenType: string
+  /** Whether the server bound the token to a key (DPoP). */
+  isBound: boolean
   /** The scope of the token. */
   scope?: string
   /** When the manager sent the request for the token, in ms since the epoch. */

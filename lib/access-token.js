@@ -6,7 +6,8 @@ function asString(token) {
   return token.token;
 }
 
-function asObject({ token, tokenType, scope, issuedAt, expiresAt }) {
+function asObject({ token, isBound, scope, issuedAt, expiresAt }) {
+  const tokenType = isBound ? 'DPoP' : 'Bearer';
   const accessToken = { token, tokenType, scope, issuedAt, expiresAt };
   // Some clients, such as Keycloak's admin client, put the result of `getAccessToken` into a
   // header.

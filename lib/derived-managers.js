@@ -23,44 +23,23 @@ const MOST_UNUSED = 256;
 const MOST_VIEWS = 16;
 
 /**
- * The connection between a derived manager and its parent. A derivation outlives its derived
- * manager, and therefore refers to it only weakly.
+ * The connection between a derived manager and its parent, and what remains to do when the garbage
+ * collector takes the manager. It therefore refers to the manager only weakly, and not to a function
+ * of the user, which may refer to the manager.
  */
-class Derivation {
-  /**
-   * What remains to do when the garbage collector takes the manager: it refers neither to the
-   * manager nor to a function of the user, which may refer to the manager.
-   */
-  held;
-  /** The number of hits at the last decision whether to release the manager. */
-  hits = 0;
-  /** Whether to release the native side as soon as no caller waits. */
-  isReleased = false;
-  /** The last error that the assertion function threw. */
-  functionError;
+class Derivation extends WeakRef {
+  /** The id of the native side; `undefined` until a call needs the native side. */
+  id = undefined;
   #managers;
-  #parent;
-  #inContext;
 
-  constructor(managers, parent, key, request) {
+  constructor(manager, managers, key) {
+    super(manager);
     this.#managers = managers;
-    this.#parent = parent;
-    this.held = { key, id: undefined, reference: undefined };
-    this.request = request;
-    if (request.assertionFunction !== undefined) this.#inContext = AsyncLocalStorage.snapshot();
+    this.key = key;
   }
 
-  get key() {
-    return this.held.key;
-  }
-
-  /** The id of the native side. */
-  get id() {
-    return this.held.id;
-  }
-
-  set id(id) {
-    this.held.id = id;
+  get #parent() {
+    return this.#managers.parent;
   }
 
   call(method, id, ...args) {
@@ -88,21 +67,9 @@ class Derivation {
   }
 
   error(failure) {
-    const isOfFunction =
-      this.functionError !== undefined && failure.code === 'ERR_KEYCLOAK_CREDENTIAL';
-    return isOfFunction
-      ? new KeycloakTokenError(failure, this.functionError)
-      : this.#parent.error(failure);
-  }
-
-  /** Calls the assertion function in the async context that derived the manager. */
-  async callAssertion() {
-    this.functionError = undefined;
-    const { callSecretFunction } = secretFunctions();
-    const name = 'grant.assertion';
-    const answer = await this.#inContext(callSecretFunction, this.request.assertionFunction, name);
-    this.functionError = answer.error;
-    return answer;
+    const error =
+      failure.code === 'ERR_KEYCLOAK_CREDENTIAL' && assertionCalls.get(this.deref())?.error;
+    return error ? new KeycloakTokenError(failure, error) : this.#parent.error(failure);
   }
 
   resource() {
@@ -118,11 +85,11 @@ class Derivation {
   }
 
   derive(given, resource) {
-    return this.#managers.derive(this.request, given, resource);
+    return this.#managers.derive(requestOf(this.deref()), given, resource);
   }
 
   exchange(subjectToken, given, resource) {
-    return this.#managers.exchange(this.request, subjectToken, given, resource);
+    return this.#managers.exchange(requestOf(this.deref()), subjectToken, given, resource);
   }
 
   forgetSubject(subjectToken) {
@@ -130,37 +97,66 @@ class Derivation {
   }
 }
 
-class DerivedTokenManager extends TokenSource {
-  #record;
+/** The connection of a user's manager. */
+class UserDerivation extends Derivation {
+  /** The number of hits at the last decision whether to release the manager. */
+  hits = 0;
+  /** Whether to release the native side as soon as no caller waits. */
+  isReleased = false;
+}
 
-  constructor(record) {
-    super(record);
-    this.#record = record;
+class DerivedTokenManager extends TokenSource {
+  #request;
+
+  constructor(managers, key, request) {
+    super();
+    this.#request = request;
+    const isUser = request.subjectToken !== undefined;
+    this[source.attach](new (isUser ? UserDerivation : Derivation)(this, managers, key));
+    if (request.assertionFunction !== undefined) assertionCalls.set(this, new AssertionCall());
   }
 
-  static recordOf(manager) {
-    return manager.#record;
+  static requestOf(manager) {
+    return manager.#request;
   }
 }
 
-const { recordOf } = DerivedTokenManager;
+const { requestOf } = DerivedTokenManager;
+const derivationOf = (manager) => manager[source.family];
+
+/** The calls of the assertion functions, by derived manager. */
+const assertionCalls = new WeakMap();
+
+class AssertionCall {
+  /** The last error that the function threw. */
+  error;
+  /** Runs the function in the async context that derived the manager. */
+  #inContext = AsyncLocalStorage.snapshot();
+
+  async run(assertionFunction) {
+    this.error = undefined;
+    const { callSecretFunction } = secretFunctions();
+    const answer = await this.#inContext(callSecretFunction, assertionFunction, 'grant.assertion');
+    this.error = answer.error;
+    return answer;
+  }
+}
 
 class DerivedManagers {
-  #parent;
-  /** Weak references to the derived managers, keyed by the key of the request. */
+  /** The connections to the derived managers, keyed by the key of the request. */
   #byKey = new Map();
-  /** Weak references to the derived managers, keyed by the id of the native side. */
+  /** The connections to the derived managers, keyed by the id of the native side. */
   #byId = new Map();
   /** The most recently used derived managers, in the order of their use. */
   #recent = new Map();
   /** The derived managers of users, the least recently used one first. */
   #users = new Map();
   #chunks = [];
-  #collected = new FinalizationRegistry((held) => this.#remove(held));
+  #collected = new FinalizationRegistry((derivation) => this.#remove(derivation));
 
   /** @param {object} parent the parts of the parent that derived managers use */
   constructor(parent) {
-    this.#parent = parent;
+    this.parent = parent;
   }
 
   /** @param {object} base the request of the manager whose method `for` the program called */
@@ -187,9 +183,9 @@ class DerivedManagers {
       if (!key.startsWith(prefix)) continue;
       this.#users.delete(key);
       this.#byKey.delete(key);
-      const { id } = recordOf(manager);
+      const { id } = derivationOf(manager);
       // This call also deletes the token from a shared store.
-      if (id !== undefined) this.#parent.call('dropToken', id);
+      if (id !== undefined) this.parent.call('dropToken', id);
       this.#release(manager);
     }
   }
@@ -204,20 +200,21 @@ class DerivedManagers {
     const manager = this.find(event.manager);
     if (manager === undefined) return;
     manager[source.handle](event);
-    if (recordOf(manager).isReleased) this.#release(manager);
+    if (derivationOf(manager).isReleased) this.#release(manager);
   }
 
   /** Calls the assertion function of a derived manager. */
   async callAssertion({ manager: id, call }) {
-    const manager = this.#byId.get(id)?.deref();
-    const answer = manager && (await recordOf(manager).callAssertion());
-    this.#parent.call('answerSecret', call, answer?.secret, answer?.fault);
+    const manager = this.find(id);
+    const { assertionFunction } = manager ? requestOf(manager) : {};
+    const answer = manager && (await assertionCalls.get(manager).run(assertionFunction));
+    this.parent.call('answerSecret', call, answer?.secret, answer?.fault);
   }
 
   /** Calls a function with every derived manager that has a native side. */
   each(step) {
-    for (const reference of this.#byId.values()) {
-      const manager = reference.deref();
+    for (const derivation of this.#byId.values()) {
+      const manager = derivation.deref();
       if (manager !== undefined) step(manager);
     }
   }
@@ -226,7 +223,7 @@ class DerivedManagers {
     this.each((manager) => {
       manager[source.end](failure);
       // Later calls belong to the parent, which is closed.
-      recordOf(manager).id = undefined;
+      derivationOf(manager).id = undefined;
       manager[source.disconnect]();
     });
     this.#byKey.clear();
@@ -255,21 +252,21 @@ class DerivedManagers {
    * Makes a user's manager the most recently used one, and releases the least recently used one.
    */
   #touch(key, manager) {
-    recordOf(manager).isReleased = false;
+    derivationOf(manager).isReleased = false;
     // After `forgetSubject`, two managers may belong to one user.
     const other = this.#users.get(key);
     if (other !== undefined && other !== manager) this.#release(other);
     this.#users.delete(key);
     this.#users.set(key, manager);
-    const most = this.#parent.maxUserTokens();
+    const most = this.parent.maxUserTokens();
     for (const [oldestKey, oldest] of this.#users) {
       if (this.#users.size <= most) break;
       this.#users.delete(oldestKey);
-      const record = recordOf(oldest);
+      const derivation = derivationOf(oldest);
       const hits = oldest[source.hits];
       // A call with a cached token does not reach this class, so only the number of hits shows it.
-      if (oldest === manager || hits !== record.hits) {
-        record.hits = hits;
+      if (oldest === manager || hits !== derivation.hits) {
+        derivation.hits = hits;
         this.#users.set(oldestKey, oldest);
         continue;
       }
@@ -278,56 +275,57 @@ class DerivedManagers {
   }
 
   #create(key, request) {
-    const record = new Derivation(this, this.#parent, key, request);
-    const manager = new DerivedTokenManager(record);
-    const reference = new WeakRef(manager);
-    record.held.reference = reference;
-    this.#byKey.set(key, reference);
-    this.#collected.register(manager, record.held);
+    const manager = new DerivedTokenManager(this, key, request);
+    const derivation = derivationOf(manager);
+    this.#byKey.set(key, derivation);
+    this.#collected.register(manager, derivation);
     return manager;
   }
 
   /** Creates the native side of a derived manager. Returns its id. */
-  open(manager, record) {
-    const derived = this.#parent.call('derive', record.request);
+  open(manager, derivation) {
+    const request = requestOf(manager);
+    const derived = this.parent.call('derive', request);
     // The parent is closed, and calls with its id fail with `ERR_KEYCLOAK_CLOSED`.
     if (derived === null) return 0;
     const { id, chunk, index } = derived;
-    record.id = id;
-    this.#chunks[chunk] ??= this.#parent.map(chunk);
-    manager[source.connect](id, this.#chunks[chunk], index);
-    this.#byId.set(id, record.held.reference);
-    if (record.request.subjectToken !== undefined && this.#users.get(record.key) !== manager) {
-      this.#byKey.set(record.key, record.held.reference);
-      this.#touch(record.key, manager);
+    derivation.id = id;
+    this.#chunks[chunk] ??= this.parent.map(chunk);
+    manager[source.connect](this.#chunks[chunk], index);
+    this.#byId.set(id, derivation);
+    const { key } = derivation;
+    if (request.subjectToken !== undefined && this.#users.get(key) !== manager) {
+      this.#byKey.set(key, derivation);
+      this.#touch(key, manager);
     }
     return id;
   }
 
   /** Frees the native side of a user's manager once no caller waits for it. */
   #release(manager) {
-    const record = recordOf(manager);
-    if (record.id === undefined) return;
+    const derivation = derivationOf(manager);
+    if (derivation.id === undefined) return;
     if (manager[source.isAwaited]) {
-      record.isReleased = true;
+      derivation.isReleased = true;
       return;
     }
-    const { id } = record;
-    record.isReleased = false;
-    record.id = undefined;
+    const { id } = derivation;
+    derivation.isReleased = false;
+    derivation.id = undefined;
     this.#byId.delete(id);
     manager[source.disconnect]();
-    this.#parent.call('release', id);
-    this.#parent.released(id);
+    this.parent.call('release', id);
+    this.parent.released(id);
   }
 
   /** Frees the native side of a manager that the garbage collector has collected. */
-  #remove({ key, id, reference }) {
-    if (this.#byKey.get(key) === reference) this.#byKey.delete(key);
+  #remove(derivation) {
+    const { key, id } = derivation;
+    if (this.#byKey.get(key) === derivation) this.#byKey.delete(key);
     if (id === undefined) return;
     this.#byId.delete(id);
-    this.#parent.call('release', id);
-    this.#parent.released(id);
+    this.parent.call('release', id);
+    this.parent.released(id);
   }
 }
 

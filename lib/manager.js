@@ -76,12 +76,12 @@ class KeycloakTokenManager extends TokenSource {
   constructor(options) {
     // The parts of the manager that its own token and the derived managers use.
     const family = {
+      id: PARENT,
       call: (method, id, ...args) => this.#callObserved(method, id, ...args),
       context: () => this.#callersContext(),
       traceParent: () => this.#traceParent?.(),
       started: (event, inContext) => this.#observed().started(event, inContext),
       invalidated: (reason, outcome) => this.#invalidated(reason, outcome),
-      open: () => PARENT,
       error: (failure) => this.#error(failure),
       resource: () => this.#resource,
       server: () => this.#server,
@@ -90,11 +90,12 @@ class KeycloakTokenManager extends TokenSource {
       exchange: (subject, request) => this.#family().exchange({}, subject, request),
       forgetSubject: (subject) => this.#family().forgetSubject(subject),
     };
-    super(family);
+    super();
+    this[source.attach](family);
     const core = open(options, weakListener(this));
     if (core.code !== undefined) throw new KeycloakTokenError(core);
     this.#core = core;
-    this[source.connect](PARENT, mapped(core.memory()), 0);
+    this[source.connect](mapped(core.memory()), 0);
     this.#adopt(options);
     this[deliver]();
   }

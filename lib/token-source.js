@@ -33,7 +33,11 @@ const UNPUBLISHED = Int32Array.of(1);
  * The methods that the manager calls on its token sources, and that users do not see.
  */
 const source = Object.freeze({
-  /** Connects the source with its native side: its id and its shared memory. */
+  /** Sets the manager's side of the source. */
+  attach: Symbol('attach'),
+  /** The manager's side of the source. */
+  family: Symbol('family'),
+  /** Connects the source with the shared memory of its native side. */
   connect: Symbol('connect'),
   /** Disconnects the source, whose native side no longer exists. */
   disconnect: Symbol('disconnect'),
@@ -60,8 +64,6 @@ const source = Object.freeze({
 class TokenSource {
   // The manager's side of this source: see `Family` in `manager.js`.
   #family;
-  // The id on the native side; `undefined` until a call needs the native side.
-  #id;
   // The native side changes element `#word` when this source may no longer serve its token. Until
   // then, a call only compares this element with `#version`. The numbers of hits and joins are the
   // elements `#hits` and `#hits + 1` of `#counts`.
@@ -75,15 +77,15 @@ class TokenSource {
   // The promise that all calls without options share while they wait for the same flight.
   #pending;
   #flights = NO_FLIGHTS;
-  #fetchOf;
-  #fetchResource;
-  // Presents bound tokens; `undefined` before the first bound token.
-  #dpop;
-  // The routes of all resources; `undefined` before the first `fetch`.
-  #routes;
+  // The parts that present the token to resource servers; `undefined` until a call needs them.
+  #presentation;
 
-  constructor(family) {
+  [source.attach](family) {
     this.#family = family;
+  }
+
+  get [source.family]() {
+    return this.#family;
   }
 
   static is(value) {
@@ -186,28 +188,30 @@ class TokenSource {
 
   #fetch(input, init) {
     const resource = this.#family.resource();
-    if (this.#fetchOf === undefined || this.#fetchResource !== resource) {
-      this.#fetchResource = resource;
-      this.#fetchOf = this[resourceFetch](
+    const parts = this.#presenting();
+    if (parts.fetch === undefined || parts.resource !== resource) {
+      parts.resource = resource;
+      parts.fetch = this[resourceFetch](
         resource,
         () => originOf(this.#family.resource()) === originOf(resource),
         this.fetch,
       );
     }
-    return this.#fetchOf(input, init);
+    return parts.fetch(input, init);
   }
 
   // `isCurrent` tells whether the tokens are still meant for the resource. If not, `again` makes
   // each call that has not sent a request yet.
   [resourceFetch](resource, isCurrent = () => true, again = undefined) {
     const { Routes, makeFetch } = authenticatedFetch();
-    this.#routes ??= new Routes(
+    const parts = this.#presenting();
+    parts.routes ??= new Routes(
       (token, route) => this.#reject(token, route),
       (token, route) => this.#call('accept', token, route),
     );
     const server = () => this.#family.server();
     const dpop = () => this.#presenter();
-    const routes = this.#routes;
+    const { routes } = parts;
     const send = makeFetch({ manager: this, resource, server, routes, dpop, isCurrent, again });
     const { requestOf } = callRequests();
     return (input, init) => {
@@ -236,8 +240,21 @@ class TokenSource {
     const state = this.#family.dpop();
     if (state === undefined) return undefined;
     const sign = (...request) => this.#call('dpopProof', ...request);
-    this.#dpop ??= new (dpops().Dpop)(state, sign);
-    return this.#dpop;
+    const parts = this.#presenting();
+    parts.dpop ??= new (dpops().Dpop)(state, sign);
+    return parts.dpop;
+  }
+
+  // Returns the `fetch` for a resource, the routes of all resources, and the presenter of bound
+  // tokens, as far as calls have needed them.
+  #presenting() {
+    this.#presentation ??= {
+      fetch: undefined,
+      resource: undefined,
+      routes: undefined,
+      dpop: undefined,
+    };
+    return this.#presentation;
   }
 
   // A present `onBehalfOf` counts even if it is `undefined`: a call without a user must never run
@@ -284,10 +301,8 @@ class TokenSource {
       const askAgain = () => inContext(() => this.#ask(options, shape, true));
       return this.#wait(outcome.earlierFlight, shape, checked, askAgain);
     }
-    this.#keep(outcome);
-    return outcome === this.#token && shape === asString
-      ? this.#promise
-      : Promise.resolve(shape(outcome));
+    const isKept = this.#keep(outcome);
+    return isKept && shape === asString ? this.#promise : Promise.resolve(shape(outcome));
   }
 
   #wait(flight, shape, options, askAgain) {
@@ -313,8 +328,7 @@ class TokenSource {
     keepAlive(this, false);
   }
 
-  [source.connect](id, memory, index) {
-    this.#id = id;
+  [source.connect](memory, index) {
     this.#published = memory.words;
     this.#counts = memory.counts;
     this.#word = index * 6;
@@ -322,11 +336,10 @@ class TokenSource {
   }
 
   [source.disconnect]() {
-    this.#id = undefined;
     this.#published = UNPUBLISHED;
     this.#word = 0;
     this.#forget();
-    this.#routes?.clear();
+    this.#presentation?.routes?.clear();
   }
 
   [source.handle](event) {
@@ -370,7 +383,7 @@ class TokenSource {
   [source.end](failure) {
     this.#forget();
     // The routes remember tokens that they accepted.
-    this.#routes?.clear();
+    this.#presentation?.routes?.clear();
     const flights = [...this.#flights.values()];
     this.#flights = NO_FLIGHTS;
     keepAlive(this, false);
@@ -396,12 +409,14 @@ class TokenSource {
     return waiters;
   }
 
-  // Keeps a token for later calls if the native side returned a version for it.
-  #keep(token) {
-    if (token.version === 0) return;
-    this.#version = token.version | 0;
-    this.#token = token;
-    this.#promise = Promise.resolve(token.token);
+  // Keeps a token for later calls if the native side returned a version for it. Returns whether it
+  // did. The object of the native side would take a third more memory.
+  #keep({ version, token, isBound, scope, issuedAt, expiresAt }) {
+    if (version === 0) return false;
+    this.#version = version | 0;
+    this.#token = { token, isBound, scope, issuedAt, expiresAt };
+    this.#promise = Promise.resolve(token);
+    return true;
   }
 
   #letGo() {
@@ -425,8 +440,8 @@ class TokenSource {
 
   // The first call that needs the native side creates it.
   #call(method, ...args) {
-    this.#id ??= this.#family.open(this);
-    return this.#family.call(method, this.#id, ...args);
+    const id = this.#family.id ?? this.#family.open(this);
+    return this.#family.call(method, id, ...args);
   }
 }
 

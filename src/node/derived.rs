@@ -21,8 +21,8 @@ pub struct RequestData {
     pub assertion: Option<String>,
     /// Whether a function provides the assertion for each request.
     pub calls_for_assertion: Option<bool>,
-    /// The scopes.
-    pub scope: Option<Vec<String>>,
+    /// The scopes, separated by spaces.
+    pub scope: Option<String>,
     /// The audiences.
     pub audience: Option<Vec<String>>,
     /// The resources.
@@ -70,8 +70,7 @@ impl RequestData {
             let set = |values| ValueSet::new(values).ok_or_else(|| unchecked("values"));
             values.map(set).transpose()
         };
-        let scope =
-            |tokens: Vec<String>| Scope::from_list(&tokens).ok_or_else(|| unchecked("scope"));
+        let scope = |scopes: String| Scope::parse(&scopes).ok_or_else(|| unchecked("scope"));
         let pairs = |texts: Vec<String>| {
             let (pairs, _) = texts.as_chunks::<2>();
             let pair = |[name, value]: &[String; 2]| (name.clone(), value.clone());

@@ -42,8 +42,8 @@ pub struct TokenData {
     /// The token.
     #[napi(ts_type = "string")]
     pub token: Bearer,
-    /// `Bearer` or `DPoP`.
-    pub token_type: &'static str,
+    /// Whether the server bound the token to a key (DPoP).
+    pub is_bound: bool,
     /// The scope of the token.
     pub scope: Option<String>,
     /// When the manager sent the request for the token, in ms since the epoch.
@@ -419,7 +419,7 @@ impl TokenData {
     pub(super) fn new(token: Arc<Token>, version: u32) -> Self {
         let sent = token.sent.wall;
         Self {
-            token_type: token.token_type().as_str(),
+            is_bound: token.dpop_key.is_some(),
             scope: token.scope.clone(),
             issued_at: epoch_ms(sent),
             expires_at: epoch_ms(sent.saturating_add(token.life.hard)),

@@ -101,7 +101,7 @@ impl Eq for GrantType {}
 
 /// The values of a field that a request may repeat, such as `audience`: sorted, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ValueSet(Vec<String>);
+pub struct ValueSet(Box<[String]>);
 
 impl ValueSet {
     /// Sorts the values. Returns `None` if a value is empty or longer than Keycloak reads.
@@ -110,7 +110,10 @@ impl ValueSet {
         values.sort_unstable();
         values.dedup();
         let is_usable = |value: &String| (1..=MAX_PARAMETER).contains(&value.len());
-        values.iter().all(is_usable).then_some(Self(values))
+        values
+            .iter()
+            .all(is_usable)
+            .then(|| Self(values.into_boxed_slice()))
     }
 
     /// Returns the values in order.

@@ -6,7 +6,7 @@ pub const MAX_PARAMETER: usize = 4_000;
 
 /// One or more scope tokens, separated by single spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope(String);
+pub struct Scope(Box<str>);
 
 impl Scope {
     /// Parses a list of scope tokens. Returns `None` if the list is empty, if a token contains a
@@ -25,7 +25,7 @@ impl Scope {
 
     fn of(tokens: &[&str]) -> Option<Self> {
         let is_scope = !tokens.is_empty() && tokens.iter().all(|token| is_scope_token(token));
-        let scope = Self(tokens.join(" "));
+        let scope = Self(tokens.join(" ").into());
         (is_scope && scope.0.len() <= MAX_PARAMETER).then_some(scope)
     }
 

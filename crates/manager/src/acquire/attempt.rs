@@ -71,10 +71,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let redactor = self.redactor(credential, refused, grant);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
-        let exchange_in_progress = self.begin_exchange()?;
         let mut pass = self
             .admitted(&resolved.endpoint, identity, progress)
             .await?;
+        // The server may have refused other exchanges while this one waited.
+        let exchange_in_progress = self.begin_exchange()?;
         // This future must be small, because many acquisitions may wait for admission at once. The
         // rest of the future and each rare path are therefore in a box.
         progress.requests.fetch_add(1, Ordering::Relaxed);

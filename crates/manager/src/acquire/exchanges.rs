@@ -1,5 +1,9 @@
 //! Limits the token exchanges that the server refuses, so that callers with invalid user tokens
 //! cannot turn each of their requests into a token request.
+//!
+//! Until the first refusal, only the transport limits the exchanges in progress: with a limit of ten,
+//! a thousand users with valid tokens who sign in again after a restart would wait in turn. A first
+//! burst of invalid tokens therefore costs as many requests as the transport sends at once.
 
 use std::collections::VecDeque;
 use std::time::Duration;

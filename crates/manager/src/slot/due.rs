@@ -67,7 +67,7 @@ impl Slot {
         self.trouble
             .as_deref()
             .into_iter()
-            .chain(self.cool_down.as_ref())
+            .chain(self.cool_down.as_deref())
     }
 
     /// Whether the last acquisition failed.
@@ -121,7 +121,7 @@ impl Slot {
 
     /// Returns the time until the spacing allows the next background refresh.
     fn refresh_spacing(&self, now: Moment) -> Duration {
-        self.last_background
-            .map_or(Duration::ZERO, |last| REFRESH_SPACING.saturating_sub(now.since(last)))
+        let last = self.last_background.as_deref();
+        last.map_or(Duration::ZERO, |last| REFRESH_SPACING.saturating_sub(now.since(*last)))
     }
 }

@@ -142,7 +142,7 @@ impl Slot {
             (self.trouble, self.cool_down) = if error.is_shared() {
                 (Some(Arc::new(copy)), None)
             } else {
-                (None, Some(copy))
+                (None, Some(Box::new(copy)))
             };
         }
         cool_down
@@ -241,7 +241,7 @@ impl Slot {
         };
         self.last_flight = id.0;
         if is_background {
-            self.last_background = Some(now);
+            self.last_background = Some(Box::new(now));
         }
         let attempts = if self.has_failed() {
             Attempts::One

@@ -74,14 +74,14 @@ pub struct Slot {
     spread: Spread,
     state: State,
     /// The cool-down after failures that concern this request alone.
-    cool_down: Option<CoolDown>,
+    cool_down: Option<Box<CoolDown>>,
     /// The cool-down after failures that every request of the client shares.
     trouble: Option<Arc<CoolDown>>,
     rejections: Rejections,
     clears: Clears,
     repeats: Repeats,
     dropped: Dropped,
-    last_background: Option<Moment>,
+    last_background: Option<Box<Moment>>,
     /// Whether the slot has dropped a token since it last stored one.
     was_dropped: bool,
     last_flight: u32,

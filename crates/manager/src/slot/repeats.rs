@@ -12,7 +12,9 @@ use crate::clock::Moment;
 /// successor or predecessor.
 #[derive(Clone, Default)]
 pub(super) struct Repeats {
-    last: [Option<FirstLife>; 2],
+    newest: Option<FirstLife>,
+    /// Most slots store only one token before they end, so this life has its own memory.
+    oldest: Option<Box<FirstLife>>,
 }
 
 /// Hides the hashes.
@@ -41,7 +43,8 @@ impl Repeats {
     /// the token counts as new, unless its own claims say that it has expired.
     pub(super) fn recognise(&self, now: Moment, token: &mut Token) -> Recognition {
         let hash = hash_of(token);
-        let Some(first) = self.last.iter().flatten().find(|first| first.hash == hash) else {
+        let mut last = self.newest.iter().chain(self.oldest.as_deref());
+        let Some(first) = last.find(|first| first.hash == hash) else {
             return Recognition {
                 is_repeated: false,
                 warning: None,
@@ -75,11 +78,10 @@ impl Repeats {
             sent: token.sent,
             life: token.life,
         };
-        let [newest, oldest] = &mut self.last;
-        if newest.is_none_or(|newest| newest.hash != life.hash) {
-            *oldest = *newest;
+        if self.newest.is_none_or(|newest| newest.hash != life.hash) {
+            self.oldest = self.newest.map(Box::new);
         }
-        *newest = Some(life);
+        self.newest = Some(life);
     }
 }
 

@@ -138,13 +138,10 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// Derives a manager for another request. Returns its id and its published memory; `None` if
     /// this manager is closed.
     pub fn derive(&self, request: DerivedRequest) -> Option<(ManagerId, PublishedCell)> {
-        let inner = self.inner.lock().derive(Box::new(request))?;
+        let inner = self.inner.lock().derive(Arc::new(request))?;
         let mut family = self.family.lock();
         let family = family.get_or_insert_default();
-        Some(family.add(|id, published| {
-            let engine = self.engine.clone();
-            self.kin(id, Arc::clone(&self.events), engine, published, inner)
-        }))
+        Some(family.add(|id, published| Self::of(Arc::clone(&self.host), id, published, inner)))
     }
 
     /// Returns a derived manager, or `None` if JavaScript has released it.
@@ -177,7 +174,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// to revoke; the manager then sends log lines until
     /// [`Event::RevocationEnded`](crate::Event::RevocationEnded).
     pub fn revoke(&self) -> bool {
-        let now = self.clock.now();
+        let now = self.host.clock.now();
         let tokens: Vec<_> = {
             let family = self.family.lock();
             let derived = family.iter().flat_map(|family| family.all());
@@ -195,14 +192,15 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         };
         let setup = self.inner.lock().setup.clone();
         self.close();
-        let (Some(setup), Some(engine), false) = (setup, self.engine.get(), tokens.is_empty())
+        let (Some(setup), Some(engine), false) =
+            (setup, self.host.started_engine(), tokens.is_empty())
         else {
             return false;
         };
         let revocation = Revocation {
             setup,
-            clock: Arc::clone(&self.clock),
-            events: Arc::clone(&self.events),
+            clock: Arc::clone(&self.host.clock),
+            events: Arc::clone(&self.host.events),
             tokens,
         };
         engine.handle.spawn(revocation.run());
@@ -218,7 +216,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     fn holds_token(&self) -> bool {
-        let now = self.clock.now();
+        let now = self.host.clock.now();
         self.inner.lock().slot.token(now).is_some()
     }
 }

@@ -1,5 +1,6 @@
 //! A flight: the task that acquires a token for a manager, and the setup that it uses.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::acquire::{Acquired, Acquisition, Flight};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::credential::CredentialProvider;
-use crate::derived::ManagerId;
+use crate::derived::{DerivedRequest, ManagerId};
 use crate::error::Error;
 use crate::events::FlightFacts;
 use crate::slot::{FlightId, NewFlight, RouteBudget, Token};
@@ -111,21 +112,34 @@ impl<T> Setup<T> {
 pub(super) struct PreparedFlight<T> {
     pub(super) new_flight: NewFlight,
     pub(super) setup: Arc<Setup<T>>,
-    /// The grant of a derived manager; `None` for the grant of the configuration.
-    pub(super) grant: Option<Box<Grant>>,
+    /// The request of a derived manager; `None` for the grant of the configuration.
+    pub(super) request: Option<Arc<DerivedRequest>>,
     /// The trace context of the call that starts the flight.
     pub(super) trace_parent: Option<TraceParent>,
 }
 
 impl<T> PreparedFlight<T> {
-    pub(super) fn grant(&self) -> &Grant {
-        self.grant.as_deref().unwrap_or(&self.setup.config.grant)
+    /// Whether the flight waits for a function of the user that no other flight needs.
+    pub(super) fn wants_assertion(&self) -> bool {
+        let request = self.request.as_ref();
+        request.is_some_and(|request| request.grant_type.wants_assertion())
+    }
+
+    fn grant(&self) -> Cow<'_, Grant> {
+        let config = &self.setup.config;
+        match &self.request {
+            Some(request) => Cow::Owned(request.grant(config)),
+            None => Cow::Borrowed(&config.grant),
+        }
     }
 
     pub(super) fn facts(&self) -> FlightFacts {
         FlightFacts {
             cause: self.new_flight.cause,
-            grant_type: self.grant().grant_type.as_str(),
+            grant_type: match &self.request {
+                Some(request) => request.grant_type.as_str(),
+                None => self.setup.config.grant.grant_type.as_str(),
+            },
         }
     }
 }
@@ -150,18 +164,18 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
     }
 
     /// Acquires a token, unless the manager closes first. Asks the shared store, if the manager has
-    /// one, before the server.
-    pub(super) async fn fly(mut self, prepared: PreparedFlight<T>) {
+    /// one, before the server. `waited` is the time that the flight has waited for its start.
+    pub(super) async fn fly(mut self, prepared: PreparedFlight<T>, waited: Duration) {
         let (setup, new_flight) = (&prepared.setup, prepared.new_flight);
-        let grant = prepared.grant();
+        let grant = &*prepared.grant();
         let entry = setup.entry(grant);
         let acquire = async {
             let waited = match entry.as_ref().filter(|_| new_flight.reads_store) {
                 Some(entry) => match Box::pin(self.read_store(entry)).await {
-                    Some(waited) => waited,
+                    Some(more) => waited.saturating_add(more),
                     None => return None,
                 },
-                None => Duration::ZERO,
+                None => waited,
             };
             let id = self.acquisition_id();
             let _probe = setup.trouble.guard(id);
@@ -170,8 +184,8 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
                 grant,
                 trace_parent: prepared.trace_parent.as_ref(),
                 id,
-                clock: &*self.manager.clock,
-                events: &self.manager.events,
+                clock: &*self.manager.host.clock,
+                events: &self.manager.host.events,
                 attempts: new_flight.attempts,
                 is_paced: new_flight.is_paced,
                 waited,
@@ -188,9 +202,9 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
             self.has_ended = true;
             return;
         };
-        let (clock, events) = (Arc::clone(&self.manager.clock), Arc::clone(&self.manager.events));
+        let host = Arc::clone(&self.manager.host);
         if let (Some(token), Some(entry)) = (self.end(acquired), entry) {
-            let write = Box::pin(entry.write(&*clock, &events, &token));
+            let write = Box::pin(entry.write(&*host.clock, &host.events, &token));
             tokio::select! {
                 biased;
                 _ = setup.closing.acquire() => {}
@@ -202,9 +216,9 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
     /// Ends the flight with the token of the shared store. If the manager cannot use that token,
     /// returns the time that the store took.
     async fn read_store(&self, entry: &StoreEntry) -> Option<Duration> {
-        let clock = &*self.manager.clock;
+        let clock = &*self.manager.host.clock;
         let start = clock.now();
-        let stored = entry.read(clock, &self.manager.events).await;
+        let stored = entry.read(clock, &self.manager.host.events).await;
         let waited = clock.now().monotonic.saturating_sub(start.monotonic);
         let has_ended = stored.is_some_and(|token| {
             self.manager

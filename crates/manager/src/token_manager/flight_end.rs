@@ -82,7 +82,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             requests,
             took,
         } = effort;
-        self.events.push(Event::FlightEnded {
+        self.host.events.push(Event::FlightEnded {
             manager: self.id,
             flight,
             version: if outcome.storage == Storage::Kept {
@@ -101,8 +101,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     /// write the entry again when they replace their tokens.
     pub(super) fn delete(&self, entry: Option<StoreEntry>) {
         // A manager without a runtime has started no flight, and therefore holds no token.
-        if let (Some(entry), Some(engine)) = (entry, self.engine.get()) {
-            let events = Arc::clone(&self.events);
+        if let (Some(entry), Some(engine)) = (entry, self.host.started_engine()) {
+            let events = Arc::clone(&self.host.events);
             let deletion = async move { entry.delete(&events).await };
             engine.handle.spawn(deletion);
         }

@@ -20,11 +20,21 @@ pub(super) struct Usage {
 #[derive(Default)]
 pub(super) struct History {
     pub(super) last_success: Option<Moment>,
-    pub(super) last_failure: Option<(Moment, ErrorKind)>,
+    pub(super) last_failure: Option<Box<(Moment, ErrorKind)>>,
     pub(super) counters: Counters,
     pub(super) latency: Latency,
-    /// The warnings that the manager has logged: it logs each one only once.
-    pub(super) lifetime_warnings: Vec<LifetimeWarning>,
+    /// The warnings that the manager has logged, as a set of bits: it logs each one only once.
+    lifetime_warnings: u8,
     /// Whether the manager has warned that tokens miss a minimum validity.
     pub(super) has_warned_of_minimum: bool,
+}
+
+impl History {
+    /// Records a warning. Returns whether it is the first of its kind.
+    pub(super) const fn is_first(&mut self, warning: LifetimeWarning) -> bool {
+        let bit = 1 << warning as u8;
+        let is_first = self.lifetime_warnings & bit == 0;
+        self.lifetime_warnings |= bit;
+        is_first
+    }
 }

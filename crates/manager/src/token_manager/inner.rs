@@ -31,7 +31,7 @@ pub(super) struct Inner<T> {
     /// `None` once the manager is closed; closing also drops the secrets.
     pub(super) setup: Option<Arc<Setup<T>>>,
     /// The request of a derived manager; `None` for the request of the configuration.
-    pub(super) request: Option<Box<DerivedRequest>>,
+    pub(super) request: Option<Arc<DerivedRequest>>,
     /// When the manager sent the last successful request.
     pub(super) last_success: Option<Moment>,
     pub(super) timer: Option<TimerId>,
@@ -58,7 +58,7 @@ impl<T> Inner<T> {
     }
 
     /// Creates the state of a manager that is derived from this one.
-    pub(super) fn derive(&self, request: Box<DerivedRequest>) -> Option<Self> {
+    pub(super) fn derive(&self, request: Arc<DerivedRequest>) -> Option<Self> {
         let setup = self.setup.as_ref()?;
         let slot = Slot::new(request.refreshes_in_background(&setup.config));
         let slot = slot.sharing(setup.config.shares(&request.grant_type));
@@ -69,7 +69,7 @@ impl<T> Inner<T> {
         slot: Slot,
         name: String,
         setup: Arc<Setup<T>>,
-        request: Option<Box<DerivedRequest>>,
+        request: Option<Arc<DerivedRequest>>,
     ) -> Self {
         Self {
             slot,
@@ -190,12 +190,10 @@ impl<T> Inner<T> {
     ) -> Option<PreparedFlight<T>> {
         let setup = Arc::clone(self.setup.as_ref()?);
         self.history.lock().counters.acquisitions += 1.0;
-        let request = self.request.as_ref();
-        let grant = request.map(|request| Box::new(request.grant(&setup.config)));
         Some(PreparedFlight {
             new_flight,
             setup,
-            grant,
+            request: self.request.clone(),
             trace_parent: trace_parent.filter(|_| new_flight.cause != Cause::Refresh),
         })
     }
@@ -232,7 +230,7 @@ impl<T> Inner<T> {
                 Ok(_) => history.last_success = Some(now),
                 // The present configuration has not failed.
                 Err(_) if self.is_replaced => {}
-                Err(error) => history.last_failure = Some((now, error.kind())),
+                Err(error) => history.last_failure = Some(Box::new((now, error.kind()))),
             }
         }
         if self.is_end_of_subject(&result) {
@@ -244,12 +242,10 @@ impl<T> Inner<T> {
         outcome
             .cool_down
             .take_if(|_| trouble == TroubleChange::Repeated);
-        let warnings = &mut self.history.lock().lifetime_warnings;
         outcome.warning = outcome.warning.or(warning);
         outcome
             .warning
-            .take_if(|warning| warnings.contains(warning));
-        warnings.extend(outcome.warning);
+            .take_if(|warning| !self.history.lock().is_first(*warning));
         // The manager does not log a failure after which the callers ask the replacement.
         outcome.is_transition &= !(self.is_replaced && outcome.is_void_after_change());
         Some(outcome)
@@ -338,7 +334,7 @@ impl<T> Inner<T> {
             condition: self.slot.condition(now),
             token,
             last_success: history.last_success,
-            last_failure: history.last_failure,
+            last_failure: history.last_failure.as_deref().copied(),
             counters,
             latency: history.latency,
             derived: None,

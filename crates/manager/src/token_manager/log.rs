@@ -69,7 +69,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     fn log(&self, level: Level, message: impl FnOnce() -> String) {
         let setup = self.inner.lock().setup.clone();
         if let Some(setup) = setup {
-            self.events.log(&setup.config, level, message);
+            self.host.events.log(&setup.config, level, message);
         }
     }
 }

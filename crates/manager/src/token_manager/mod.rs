@@ -6,12 +6,13 @@
 //! a flight after releasing it. The rules are in [`slot`](crate::slot); this module decides nothing
 //! itself.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 mod family;
 mod flight;
 mod flight_end;
 mod history;
+mod host;
 mod inner;
 mod log;
 
@@ -26,11 +27,12 @@ use crate::slot::{Call, Clearing, Decision, Invalidation, NewFlight, RouteId};
 use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
 use crate::timers::Timer;
-use crate::{Engine, EngineSource, Reply};
+use crate::{EngineSource, Reply};
 use family::Family;
 use flight::PreparedFlight;
 use flight::RunningFlight;
 pub(crate) use flight::Setup;
+use host::Host;
 use inner::Inner;
 use oauth::{ProofClaims, SigningFault, TraceParent};
 use parking_lot::Mutex as FamilyMutex;
@@ -44,10 +46,7 @@ use transport::Transport;
 /// A dropped manager lets its flights finish; a closed manager cancels them.
 pub struct Manager<C: Clock, T: Transport> {
     id: ManagerId,
-    clock: Arc<C>,
-    events: Arc<dyn EventSink>,
-    engine_source: EngineSource,
-    engine: OnceLock<Engine>,
+    host: Arc<Host<C, T>>,
     published: PublishedCell,
     inner: Mutex<Inner<T>>,
     family: FamilyMutex<Option<Box<Family<C, T>>>>,
@@ -65,10 +64,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             id: PARENT,
-            clock,
-            events,
-            engine_source,
-            engine: OnceLock::new(),
+            host: Host::new(clock, events, engine_source),
             published: PublishedCell::alone(),
             inner: Mutex::new(Inner::new(config, transport)),
             family: FamilyMutex::new(None),
@@ -76,21 +72,16 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         })
     }
 
-    /// Creates a manager that shares the clock and the runtime.
-    fn kin(
-        &self,
+    /// Creates a manager of this host.
+    fn of(
+        host: Arc<Host<C, T>>,
         id: ManagerId,
-        events: Arc<dyn EventSink>,
-        engine: OnceLock<Engine>,
         published: PublishedCell,
         inner: Inner<T>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             id,
-            clock: Arc::clone(&self.clock),
-            events,
-            engine_source: Arc::clone(&self.engine_source),
-            engine,
+            host,
             published,
             inner: Mutex::new(inner),
             family: FamilyMutex::new(None),
@@ -113,22 +104,22 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             let old = inner.setup.as_ref();
             old.map(|old| Arc::new(old.replace(config, transport)))
         };
+        let host = self.host.reporting_to(events);
         let family = self.family.lock().take();
         let family = family.map(|mut family| {
-            family.replace(|manager| manager.moved_to(setup.clone(), Arc::clone(&events)))
+            family.replace(|manager| manager.moved_to(setup.clone(), Arc::clone(&host)))
         });
-        let replacement = self.moved_to(setup, events);
+        let replacement = self.moved_to(setup, host);
         *replacement.family.lock() = family.map(Box::new);
         replacement
     }
 
-    fn moved_to(&self, setup: Option<Arc<Setup<T>>>, events: Arc<dyn EventSink>) -> Arc<Self> {
-        let inner = self.inner.lock().hand_over(self.clock.now(), setup);
-        if let (Some(id), Some(engine)) = (inner.timer, self.engine.get()) {
+    fn moved_to(&self, setup: Option<Arc<Setup<T>>>, host: Arc<Host<C, T>>) -> Arc<Self> {
+        let inner = self.inner.lock().hand_over(host.clock.now(), setup);
+        if let (Some(id), Some(engine)) = (inner.timer, host.started_engine()) {
             engine.timers.set(id, None, &self.timer());
         }
-        let engine = self.engine.clone();
-        let replacement = self.kin(self.id, events, engine, self.published.clone(), inner);
+        let replacement = Self::of(host, self.id, self.published.clone(), inner);
         replacement.fire();
         replacement
     }
@@ -231,7 +222,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         token: &str,
         nonce: Option<&str>,
     ) -> Result<Option<String>, SigningFault> {
-        let now = self.clock.now();
+        let now = self.host.clock.now();
         let key = self.inner.lock().dpop_key(now, token);
         let Some(key) = key else { return Ok(None) };
         let claims = ProofClaims {
@@ -276,7 +267,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         inner.slot.close();
         inner.published_token = None;
         self.published.change();
-        if let (Some(id), Some(engine)) = (inner.timer, self.engine.get()) {
+        if let (Some(id), Some(engine)) = (inner.timer, self.host.started_engine()) {
             engine.timers.set(id, None, &self.timer());
         }
         inner.request = None;
@@ -303,7 +294,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     ) -> (R, u32) {
         let (result, version, flight, is_gone) = {
             let mut inner = self.inner.lock();
-            let now = self.clock.now();
+            let now = self.host.clock.now();
             let hits = self.published.hits();
             inner.advance(now, hits);
             let (result, new_flight) = decision(&mut inner, now);
@@ -322,9 +313,9 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             self.start(flight);
         }
         if is_gone && self.id == PARENT {
-            self.events.wake();
+            self.host.events.wake();
         } else if is_gone {
-            self.events.push(Event::TokenDropped(self.id));
+            self.host.events.push(Event::TokenDropped(self.id));
         }
         (result, version)
     }
@@ -345,7 +336,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             return;
         }
         // Without a runtime, no flight has started yet, so no token needs a timer.
-        let Some(engine) = self.engine.get() else {
+        let Some(engine) = self.host.started_engine() else {
             return;
         };
         let id = *inner.timer.get_or_insert_with(|| engine.timers.register());
@@ -362,33 +353,21 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             return;
         };
         let (flight, facts) = (prepared.new_flight.flight, prepared.facts());
-        if self.events.observes_starts() {
-            self.events.push(Event::FlightStarted {
+        if self.host.events.observes_starts() {
+            self.host.events.push(Event::FlightStarted {
                 manager: self.id,
                 flight,
                 facts,
-                at: self.clock.now().wall,
+                at: self.host.clock.now().wall,
             });
         }
         let flight = RunningFlight::new(manager, flight, facts);
-        let Some(engine) = self.engine() else {
+        let Some(engine) = self.host.engine() else {
             let error = Error::no_engine(&prepared.setup.config);
             flight.end(Acquired::without_request(error));
             return;
         };
-        engine.handle.spawn(async move {
-            // The runtime's thread allocates and frees the flight: flights that many managers start
-            // at once would otherwise fragment the calling thread's heap.
-            Box::pin(flight.fly(prepared)).await;
-        });
-    }
-
-    /// Returns the runtime. Starts it for the first flight.
-    fn engine(&self) -> Option<&Engine> {
-        if self.engine.get().is_none() {
-            drop(self.engine.set((self.engine_source)()?));
-        }
-        self.engine.get()
+        self.host.start(engine, flight, prepared);
     }
 }
 
