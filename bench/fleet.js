@@ -1,12 +1,12 @@
 'use strict';
 
 // `node bench/fleet.js` simulates fleets of every size, writes their figures to
-// `results/fleet.json`, and draws docs/fleet.svg. The simulation is a test of the core, which checks
+// `results/fleet.json`, and draws `results/fleet.svg`. The simulation is a test of the core, which checks
 // the bars; it takes about 12 min.
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { root, runMain } = require('../tools/run.js');
+const { runMain } = require('../tools/run.js');
 const { QUICK_BUILD } = require('../tools/setup.js');
 const { coreFigures } = require('./core-figures.js');
 const { drawFleets } = require('./plot.js');
@@ -22,11 +22,11 @@ async function main() {
     env: { ...QUICK_BUILD, FLEET_LONG: '1' },
     limitMs: LIMIT_MS,
   });
-  const results = path.join(__dirname, 'results', 'fleet.json');
-  fs.writeFileSync(results, `${JSON.stringify(figures, undefined, 1)}\n`);
+  const results = path.join(__dirname, 'results');
+  fs.writeFileSync(path.join(results, 'fleet.json'), `${JSON.stringify(figures, undefined, 1)}\n`);
   const { shared, withoutStore } = figures;
   const plot = await drawFleets({ 'with a store': shared, 'without a store': withoutStore });
-  fs.writeFileSync(path.join(root, 'docs', 'fleet.svg'), plot);
+  fs.writeFileSync(path.join(results, 'fleet.svg'), plot);
 }
 
 runMain(module, main);

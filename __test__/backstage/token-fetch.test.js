@@ -35,6 +35,9 @@ describe('a service with tokenFetch', () => {
   test('rejects the options for connections, and the error names the key', async (t) => {
     const [{ plugin }] = keepers(true, 'alpha');
     const start = startBackend(t, workspace, [plugin], { auth: { proxy: 'http://proxy:3128' } });
-    await assert.rejects(start, /boost\.kagenti\.auth.*proxy: this option does not work with tokenFetch/s);
+    await assert.rejects(
+      start,
+      /boost\.kagenti\.auth.*proxy: this option does not work with tokenFetch/s,
+    );
   });
 });
