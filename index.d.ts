@@ -708,8 +708,8 @@ export interface KeycloakTokenManagerOptions {
    * them. Default: none. The manager reads the store before it sends a token request, and writes
    * the tokens that the server grants. No call fails because the store fails or does not answer
    * within 250 ms. The manager never stores a token that is bound to a generated DPoP key. The
-   * manager calls the methods on the thread, and in the `AsyncLocalStorage` context, in which you
-   * created the manager.
+   * manager calls the store's methods on the thread where you created the manager, in the
+   * `AsyncLocalStorage` context of that moment.
    */
   store?: TokenStore | undefined;
   /**

@@ -106,7 +106,8 @@ describe('a secret function', { concurrency: true }, () => {
   });
 });
 
-// `crates/manager/src/credential/mod.rs` tests the other contents of files.
+// The tests of other file contents (empty, not UTF-8, trailing newlines) are in
+// `crates/manager/src/credential/mod.rs`.
 describe('a secret file', () => {
   test('that is unusable causes ERR_KEYCLOAK_CREDENTIAL, and the error names the file', async (t) => {
     const clientSecretFile = makeFile(t, 'x'.repeat(1_000_000));

@@ -2,8 +2,8 @@
 
 /**
  * Calls the user's secret function, or another function that returns a secret. Returns either the
- * `secret`, or a `fault`, which is a text without a secret. If the function threw an error, also
- * returns that error as `error`.
+ * `secret`, or a `fault`: an error message that never contains the secret. If the function threw an
+ * error, also returns that error as `error`.
  */
 async function callSecretFunction(secretFunction, name = 'clientSecret') {
   let secret;

@@ -23,7 +23,8 @@ async function pinnedWheels(name, entry, fill) {
 }
 
 /**
- * Resolves with the path of the program; rejects if the program is not available on this machine.
+ * Installs the program if the cache does not contain it, and resolves with its path. Rejects if the
+ * installation fails.
  */
 async function pinnedProgram(name) {
   const fill = async (folder, pip) => {

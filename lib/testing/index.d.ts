@@ -230,8 +230,8 @@ export interface FakeTokenAnswer {
   /** The fault in the answer. Default: none. */
   fault?: FakeTokenFault | undefined;
   /**
-   * Time between two bytes of the fault `drip`, in ms, a number from 1 to 2,147,483,647. Default:
-   * 100.
+   * Time between two bytes of the body if `fault` is `drip`, in ms, a number from 1 to 2,147,483,647.
+   * Default: 100.
    */
   dripMs?: number | undefined;
 }

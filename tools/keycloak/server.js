@@ -67,7 +67,7 @@ async function startKeycloak({
       return server;
     } catch (error) {
       await server.stop();
-      // Another process may take a port between this check and the server's start.
+      // Another process may take a port after `choosePorts`, before the server listens on it.
       const portTaken = /already in use|address in use/i.test(error.message);
       if (!portTaken || attempt === PORT_ATTEMPTS) throw error;
     }

@@ -29,7 +29,7 @@ function component(registry, { name, version, license, sha256 }) {
 }
 
 /**
- * Returns the text of a bill. `edges` contains pairs of references: a part, and one of its
+ * Returns the text of a bill of materials. `edges` contains pairs of references: a part, and one of its
  * dependencies.
  */
 async function writeBill(metadata, components, edges, { Validation, Spec }) {
@@ -57,7 +57,10 @@ function checksums(lockFile) {
   return new Map(Array.from(entries, ([, name, version, hash]) => [`${name}@${version}`, hash]));
 }
 
-/** Returns the bill of a platform package; `linked` contains the crates, ours first. */
+/**
+ * Returns the bill of materials of a platform package. The second argument lists the linked crates,
+ * with the package's own crate first.
+ */
 function platformBill(name, [own, ...crates], { binary, lockFile, rustVersion, cyclonedx }) {
   const hashes = checksums(lockFile);
   const sha256 = createHash('sha256').update(binary).digest('hex');
@@ -88,8 +91,8 @@ function platformBill(name, [own, ...crates], { binary, lockFile, rustVersion, c
 }
 
 /**
- * Returns the bill of the main package, which contains the library and depends on the packages of
- * the platforms.
+ * Returns the bill of materials of the main package, which contains the library and depends on the
+ * packages of the platforms.
  */
 function mainBill(manifest, library, cyclonedx) {
   const subject = component('npm', manifest);
