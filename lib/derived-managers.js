@@ -67,9 +67,11 @@ class Derivation extends WeakRef {
   }
 
   error(failure) {
-    const error =
-      failure.code === 'ERR_KEYCLOAK_CREDENTIAL' && assertionCalls.get(this.deref())?.error;
-    return error ? new KeycloakTokenError(failure, error) : this.#parent.error(failure);
+    const call =
+      failure.code === 'ERR_KEYCLOAK_CREDENTIAL' ? assertionCalls.get(this.deref()) : undefined;
+    return call?.error === undefined
+      ? this.#parent.error(failure)
+      : new KeycloakTokenError(failure, call.error);
   }
 
   resource() {

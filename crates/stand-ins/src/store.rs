@@ -15,8 +15,10 @@ pub enum Condition {
     Works,
     /// Answers after this many milliseconds.
     Slow(u64),
-    /// Does not answer until it works again.
+    /// Does not answer until it works again, but can replace its client.
     Hangs,
+    /// Does not answer until it works again, not even a request to replace its client.
+    Stuck,
     /// Returns an error.
     Fails,
     /// The event loop is blocked, so no call reaches the store.
@@ -100,14 +102,14 @@ impl SimulatedStore {
             Command::Remake => "remake",
             Command::Ping => "ping",
         });
-        if matches!(call.command, Command::Remake) {
+        if matches!(call.command, Command::Remake) && condition != Condition::Stuck {
             // The calls of the old client end.
             self.hanging.lock().clear();
             self.remakes.fetch_add(1, Ordering::SeqCst);
             return call.settle(StoreAnswer::Done(None));
         }
         match condition {
-            Condition::Hangs => self.hanging.lock().push(call),
+            Condition::Hangs | Condition::Stuck => self.hanging.lock().push(call),
             Condition::Stalled => self.held.lock().push(call),
             Condition::Fails => call.settle(StoreAnswer::Failed(Some("ECONNREFUSED".to_owned()))),
             Condition::Full if matches!(call.command, Command::Set(..)) => {

@@ -86,12 +86,12 @@ function unauthorized(challenge, context) {
 }
 
 function withoutAudience({ redactor, token, options }) {
-  const { claims } = decode(token) ?? {};
-  const audiences = textsIn(claims?.aud).map((one) => redactor.show(one));
+  const jwt = decode(token);
+  const audiences = textsIn(jwt?.claims.aud).map((one) => redactor.show(one));
   const found = audiences.length === 0 ? 'no aud' : `aud ${audiences.join(', ')}`;
   const client = redactor.show(options.clientId);
   return (
-    `the token has ${found}; ask the owner of the API for the audience that it expects, and add it ` +
+    `${jwt === undefined ? '' : `the token has ${found}; `}ask the owner of the API for the audience that it expects, and add it ` +
     `in Keycloak under Clients, ${client}, Client scopes, ${client}-dedicated, as an audience mapper`
   );
 }

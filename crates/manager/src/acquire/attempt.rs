@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::exchanges::ExchangeGuard;
+use super::exchanges::Admission;
 use super::{Acquisition, AcquisitionProgress};
 use crate::clock::{Clock, Moment};
 use crate::config::{Credential, Target};
@@ -71,11 +71,21 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let redactor = self.redactor(credential, refused, grant);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
-        let mut pass = self
-            .admitted(&resolved.endpoint, identity, progress)
-            .await?;
-        // The server may have refused other exchanges while this one waited.
-        let exchange_in_progress = self.begin_exchange()?;
+        let (mut pass, exchange_in_progress) = loop {
+            let pass = self
+                .admitted(&resolved.endpoint, identity, progress)
+                .await?;
+            // The server may have refused other exchanges while this one waited for its pass.
+            match self.begin_exchange() {
+                None => break (pass, None),
+                Some(Admission::Begun(exchange)) => break (pass, Some(exchange)),
+                Some(Admission::Busy(longest)) => {
+                    drop(pass);
+                    Box::pin(self.setup.exchanges.wait(longest)).await;
+                }
+                Some(Admission::Refused(wait)) => return Err(too_many_refusals(wait)),
+            }
+        };
         // This future must be small, because many acquisitions may wait for admission at once. The
         // rest of the future and each rare path are therefore in a box.
         progress.requests.fetch_add(1, Ordering::Relaxed);
@@ -145,18 +155,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         })
     }
 
-    /// Begins a token exchange, unless the server has just refused too many of them. Other grants
-    /// have no such limit.
-    fn begin_exchange(&self) -> Result<Option<ExchangeGuard<'_>>, Failure> {
-        if !self.grant.grant_type.is_exchange() {
-            return Ok(None);
-        }
-        let begun = self.setup.exchanges.begin(self.clock.now());
-        begun.map(Some).map_err(|wait| Failure {
-            retry_after: Some(wait),
-            is_lasting: true,
-            ..Error::too_many_refusals().into()
-        })
+    /// Begins a token exchange, unless the server has just refused too many of them. Returns `None`
+    /// for other grants, which have no such limit.
+    fn begin_exchange(&self) -> Option<Admission<'_>> {
+        let is_exchange = self.grant.grant_type.is_exchange();
+        is_exchange.then(|| self.setup.exchanges.begin(self.clock.now()))
     }
 
     pub(super) fn retry_after(&self, answer: &Answer) -> Option<Duration> {
@@ -242,5 +245,13 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             is_lasting,
             ..error.into()
         }
+    }
+}
+
+fn too_many_refusals(wait: Duration) -> Failure {
+    Failure {
+        retry_after: Some(wait),
+        is_lasting: true,
+        ..Error::too_many_refusals().into()
     }
 }

@@ -3,12 +3,14 @@
 //!
 //! Until the first refusal, only the transport limits the exchanges in progress: with a limit of ten,
 //! a thousand users with valid tokens who sign in again after a restart would wait in turn. A first
-//! burst of invalid tokens therefore costs as many requests as the transport sends at once.
+//! burst of invalid tokens therefore costs as many requests as the transport sends at once. After a
+//! refusal, further exchanges wait rather than fail until the server has refused ten of them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::clock::Moment;
 
@@ -18,7 +20,10 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The exchanges of a manager and its derived managers.
 #[derive(Default)]
-pub(crate) struct Exchanges(Mutex<State>);
+pub(crate) struct Exchanges {
+    state: Mutex<State>,
+    ended: Notify,
+}
 
 #[derive(Default)]
 struct State {
@@ -27,11 +32,19 @@ struct State {
     in_progress: usize,
 }
 
+/// The answer to an exchange that would begin.
+pub(super) enum Admission<'a> {
+    Begun(ExchangeGuard<'a>),
+    /// The server may refuse the exchanges in progress, and one more would exceed the limit. The
+    /// next refusal leaves the window after this time.
+    Busy(Duration),
+    /// The server has refused too many exchanges. The limit ends after this time.
+    Refused(Duration),
+}
+
 impl Exchanges {
-    /// Begins an exchange. While the server refuses exchanges, the exchanges in progress count as
-    /// refused. Returns the time to wait if too many exchanges count as refused.
-    pub(super) fn begin(&self, now: Moment) -> Result<ExchangeGuard<'_>, Duration> {
-        let mut state = self.0.lock();
+    pub(super) fn begin(&self, now: Moment) -> Admission<'_> {
+        let mut state = self.state.lock();
         while state
             .refusals
             .front()
@@ -39,18 +52,28 @@ impl Exchanges {
         {
             state.refusals.pop_front();
         }
-        if let Some(oldest) = state.refusals.front()
-            && state.refusals.len().saturating_add(state.in_progress) >= MOST
-        {
-            return Err(WINDOW.saturating_sub(now.since(*oldest)));
+        let refused = state.refusals.len();
+        if let Some(oldest) = state.refusals.front() {
+            let left = WINDOW.saturating_sub(now.since(*oldest));
+            if refused >= MOST {
+                return Admission::Refused(left);
+            }
+            if refused.saturating_add(state.in_progress) >= MOST {
+                return Admission::Busy(left);
+            }
         }
         state.in_progress = state.in_progress.saturating_add(1);
-        Ok(ExchangeGuard(self))
+        Admission::Begun(ExchangeGuard(self))
+    }
+
+    /// Waits until an exchange ends, at most for this time.
+    pub(super) async fn wait(&self, longest: Duration) {
+        let _ = tokio::time::timeout(longest, self.ended.notified()).await;
     }
 
     /// Records that the server refused an exchange.
     pub(super) fn refused(&self, now: Moment) {
-        self.0.lock().refusals.push_back(now);
+        self.state.lock().refusals.push_back(now);
     }
 }
 
@@ -59,8 +82,10 @@ pub(super) struct ExchangeGuard<'a>(&'a Exchanges);
 
 impl Drop for ExchangeGuard<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.0.lock();
+        let mut state = self.0.state.lock();
         state.in_progress = state.in_progress.saturating_sub(1);
+        drop(state);
+        self.0.ended.notify_one();
     }
 }
 
@@ -75,19 +100,19 @@ mod tests {
             monotonic: Duration::from_millis(ms),
             wall: Duration::from_millis(ms),
         };
+        let begun = |admission| matches!(admission, Admission::Begun(_));
         let unlimited: Vec<_> = (0..20).map(|_| exchanges.begin(at(0))).collect();
-        assert!(unlimited.iter().all(Result::is_ok), "before the first refusal");
-        drop(unlimited);
+        assert!(unlimited.into_iter().all(begun), "before the first refusal");
         for time in 0..9 {
             exchanges.refused(at(time * 10));
         }
         let last = exchanges.begin(at(100));
-        assert!(last.is_ok());
-        assert_eq!(exchanges.begin(at(100)).err(), Some(Duration::from_millis(900)));
-        drop(last);
-        assert!(exchanges.begin(at(100)).is_ok(), "the exchange succeeded");
+        let busy = exchanges.begin(at(100));
+        assert!(matches!(busy, Admission::Busy(left) if left == Duration::from_millis(900)));
+        assert!(begun(last) && begun(exchanges.begin(at(100))), "the exchange succeeded");
         exchanges.refused(at(110));
-        assert!(exchanges.begin(at(999)).is_err());
-        assert!(exchanges.begin(at(1_000)).is_ok(), "the first refusal is a second ago");
+        let refused = exchanges.begin(at(999));
+        assert!(matches!(refused, Admission::Refused(left) if left == Duration::from_millis(1)));
+        assert!(begun(exchanges.begin(at(1_000))), "the first refusal is a second ago");
     }
 }

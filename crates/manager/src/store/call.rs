@@ -53,6 +53,7 @@ pub struct StoreCall {
 
 /// The side of a call that waits for the answer.
 pub(super) struct PendingCall {
+    is_remake: bool,
     has_started: Arc<AtomicBool>,
     pub(super) answer: oneshot::Receiver<StoreAnswer>,
 }
@@ -67,6 +68,11 @@ impl PendingCall {
     pub(super) fn has_ended(&mut self) -> bool {
         !matches!(self.answer.try_recv(), Err(TryRecvError::Empty))
     }
+
+    /// Whether the store is replacing its client.
+    pub(super) fn is_remaking(&mut self) -> bool {
+        self.is_remake && !self.has_ended()
+    }
 }
 
 impl StoreCall {
@@ -74,6 +80,7 @@ impl StoreCall {
         let (sender, receiver) = oneshot::channel();
         let has_started = Arc::new(AtomicBool::new(false));
         let pending = PendingCall {
+            is_remake: matches!(command, Command::Remake),
             has_started: Arc::clone(&has_started),
             answer: receiver,
         };

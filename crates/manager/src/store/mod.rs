@@ -215,9 +215,10 @@ impl SharedStore {
                     store.failures.fetch_add(1, Ordering::Relaxed);
                 }
                 let probed = store.circuit.lock().probed(has_answered);
+                let is_remaking = in_flight.as_mut().is_some_and(PendingCall::is_remaking);
                 match probed {
                     Probed::Closes => return store.log_recovery(&events),
-                    Probed::Remakes if store.settings.can_remake => {
+                    Probed::Remakes if store.settings.can_remake && !is_remaking => {
                         store.remake(&events, &mut in_flight).await;
                     }
                     Probed::StaysOpen | Probed::Remakes => {}

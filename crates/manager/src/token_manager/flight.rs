@@ -119,12 +119,6 @@ pub(super) struct PreparedFlight<T> {
 }
 
 impl<T> PreparedFlight<T> {
-    /// Whether the flight waits for a function of the user that no other flight needs.
-    pub(super) fn wants_assertion(&self) -> bool {
-        let request = self.request.as_ref();
-        request.is_some_and(|request| request.grant_type.wants_assertion())
-    }
-
     fn grant(&self) -> Cow<'_, Grant> {
         let config = &self.setup.config;
         match &self.request {
@@ -164,18 +158,18 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
     }
 
     /// Acquires a token, unless the manager closes first. Asks the shared store, if the manager has
-    /// one, before the server. `waited` is the time that the flight has waited for its start.
-    pub(super) async fn fly(mut self, prepared: PreparedFlight<T>, waited: Duration) {
+    /// one, before the server.
+    pub(super) async fn fly(mut self, prepared: PreparedFlight<T>) {
         let (setup, new_flight) = (&prepared.setup, prepared.new_flight);
         let grant = &*prepared.grant();
         let entry = setup.entry(grant);
         let acquire = async {
             let waited = match entry.as_ref().filter(|_| new_flight.reads_store) {
                 Some(entry) => match Box::pin(self.read_store(entry)).await {
-                    Some(more) => waited.saturating_add(more),
+                    Some(waited) => waited,
                     None => return None,
                 },
-                None => waited,
+                None => Duration::ZERO,
             };
             let id = self.acquisition_id();
             let _probe = setup.trouble.guard(id);

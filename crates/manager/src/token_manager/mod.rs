@@ -46,7 +46,7 @@ use transport::Transport;
 /// A dropped manager lets its flights finish; a closed manager cancels them.
 pub struct Manager<C: Clock, T: Transport> {
     id: ManagerId,
-    host: Arc<Host<C, T>>,
+    host: Arc<Host<C>>,
     published: PublishedCell,
     inner: Mutex<Inner<T>>,
     family: FamilyMutex<Option<Box<Family<C, T>>>>,
@@ -74,7 +74,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 
     /// Creates a manager of this host.
     fn of(
-        host: Arc<Host<C, T>>,
+        host: Arc<Host<C>>,
         id: ManagerId,
         published: PublishedCell,
         inner: Inner<T>,
@@ -114,7 +114,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         replacement
     }
 
-    fn moved_to(&self, setup: Option<Arc<Setup<T>>>, host: Arc<Host<C, T>>) -> Arc<Self> {
+    fn moved_to(&self, setup: Option<Arc<Setup<T>>>, host: Arc<Host<C>>) -> Arc<Self> {
         let inner = self.inner.lock().hand_over(host.clock.now(), setup);
         if let (Some(id), Some(engine)) = (inner.timer, host.started_engine()) {
             engine.timers.set(id, None, &self.timer());
@@ -367,7 +367,11 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             flight.end(Acquired::without_request(error));
             return;
         };
-        self.host.start(engine, flight, prepared);
+        engine.handle.spawn(async move {
+            // The runtime's thread allocates and frees the flight, so that flights that many managers
+            // start at once do not fragment the calling thread's heap.
+            Box::pin(flight.fly(prepared)).await;
+        });
     }
 }
 
