@@ -54,7 +54,7 @@ async function main() {
   for (const call of calls) await check(call);
   await stage.endSession();
   await check(['The user signs out', 204, signOutUrl, inSession, 'POST']);
-  await check(['The plugin has no token of the user any more', 401, runsUrl, inSession]);
+  await check(['After that, the plugin answers with 401', 401, runsUrl, inSession]);
   console.log(`\nthe agents API saw ${JSON.stringify(api.requests)}`);
   console.log(`the runs API saw ${JSON.stringify(runsApi.requests)}`);
   await stage.end();
