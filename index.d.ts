@@ -943,8 +943,8 @@ export interface KeycloakTokenManagerSnapshot {
     /** The number of valid tokens that they hold. */
     tokens: number;
     /**
-     * The sums of the counters of all derived managers, including managers that are no longer in
-     * use.
+     * The sums of the counters of all derived managers, including the managers that the parent has
+     * released.
      */
     counters: KeycloakTokenManagerCounters;
   };

@@ -206,9 +206,7 @@ describe('the constructor', () => {
       for (const [name, value] of Object.entries(values)) {
         const options = { ...BASE, ...COMPANY[option], [option]: value };
         const { message } = refusal(options, `${option}: ${name}`);
-        assert.match(message, new RegExp(`^invalid options: ${option}\\b`), name);
-        const others = Object.keys(WRONG).filter((other) => message.includes(`; ${other}: `));
-        assert.deepEqual(others, [], name);
+        assert.match(message, new RegExp(`^invalid options: ${option}\\b[^;]*$`), name);
       }
     });
   }
@@ -299,10 +297,10 @@ describe('the constructor', () => {
       const { message } = refusal({ ...BASE, ...signing }, type);
       const sets =
         'RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or JWK) or Ed25519';
-      assert.equal(message, `invalid options: privateKey: ${problem} not supported; use ${sets}`);
+      assert.equal(message, `invalid options: privateKey: ${problem} not supported: use ${sets}`);
       const pair = { clientSecret: undefined, clientCertificate: CERTIFICATE, clientKey: key };
       const byTls = refusal({ ...BASE, ...pair }, type).message;
-      assert.ok(byTls.includes(`clientKey: ${problem} not supported by TLS; use`), byTls);
+      assert.ok(byTls.includes(`clientKey: ${problem} not supported by TLS: use`), byTls);
       assert.match(byTls, /or present the certificate in a tokenFetch function/);
     }
   });

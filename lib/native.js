@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Loads the native binary from a build in this checkout or, if there is none, from the package that
- * npm installs for the platform. If no binary loads, the error says why, and what to do about it.
+ * Loads the native binary of this checkout. Without such a build, loads the binary of the package
+ * that npm installs for the platform. If no binary loads, the error says why, and what to do about it.
  * Unless loading fails, this module reads no other file, because each file would add about a tenth
  * to the loading time of the package.
  */

@@ -253,6 +253,16 @@ async fn forced(world: &mut World) -> String {
     outcome.result.unwrap().access_token.expose().to_owned()
 }
 
+/// Makes the store work again and checks that the manager uses it after a probe.
+async fn uses_store_again(store: &SimulatedStore, world: &mut World, name: &str) {
+    store.set(Condition::Works);
+    pass(5_500).await;
+    store.take_calls();
+    forced(world).await;
+    pass(1).await;
+    assert_eq!(store.take_calls(), ["set"], "{name}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_replica_requests_a_token_and_the_others_take_it_from_the_store() {
     let store = Arc::default();
@@ -411,12 +421,7 @@ async fn an_outage_of_the_store_fails_no_call_and_is_over_within_ten_seconds() {
             assert!(calls.contains(&"remake") && !calls.contains(&"set"), "{name}");
             assert_eq!(world.warnings(), warnings, "{name}");
         }
-        store.set(Condition::Works);
-        pass(5_500).await;
-        store.take_calls();
-        forced(&mut world).await;
-        pass(1).await;
-        assert_eq!(store.take_calls(), ["set"], "{name}");
+        uses_store_again(&store, &mut world, name).await;
         let lines = world.sink.lines.lock();
         let recoveries = lines.iter().filter(|(level, line)| {
             *level == Level::Info && line.contains("the shared store works again")
@@ -454,12 +459,7 @@ async fn a_store_that_never_answers_has_one_probe_in_flight() {
         assert_eq!(calls.len(), probes + remakes, "{name}");
         let failed = world.manager.snapshot().counters.store_failures;
         assert!((failed - failures).abs() < 0.5, "{name}: {failed}");
-        store.set(Condition::Works);
-        pass(5_500).await;
-        store.take_calls();
-        forced(&mut world).await;
-        pass(1).await;
-        assert_eq!(store.take_calls(), ["set"], "{name}");
+        uses_store_again(&store, &mut world, name).await;
     }
 }
 

@@ -111,11 +111,11 @@ pub enum KeyFault {
     #[error("it contains a public key or a certificate instead of a private key")]
     Public,
     /// A pass phrase protects the key.
-    #[error("it is encrypted; decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
+    #[error("it is encrypted: decrypt it first, for example with openssl pkey -in KEY -out PLAIN")]
     Encrypted,
     /// The key has OpenSSH's own format.
     #[error(
-        "it is an OpenSSH key; convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
+        "it is an OpenSSH key: convert it to PEM, for example with ssh-keygen -p -m PKCS8 -f KEY"
     )]
     OpenSsh,
     /// The PEM text has lost its line breaks, or is in quotation marks.
@@ -128,11 +128,11 @@ pub enum KeyFault {
     #[error("the JSON Web Key is malformed or lacks private members")]
     BrokenJwk,
     /// The text is a set of JSON Web Keys (RFC 7517 §5).
-    #[error("it is a set of JSON Web Keys; use one key of the set")]
+    #[error("it is a set of JSON Web Keys: use one key of the set")]
     KeySet,
     /// The key cannot sign with any supported algorithm, or is malformed.
     #[error(
-        "{0}; use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or \
+        "{0}: use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or \
          JWK) or Ed25519"
     )]
     Unsupported(UnsupportedKey),

@@ -20,13 +20,13 @@ const BEGIN: &str = "-----BEGIN ";
 pub enum PemFlaw {
     /// The line breaks are escape sequences, as in environment variables and in JSON that was
     /// encoded twice.
-    #[error("its line breaks are written as a backslash and an n; use real line breaks")]
+    #[error("its line breaks are written as a backslash and an n: use real line breaks")]
     EscapedLineBreaks,
     /// The text has no line breaks, as after folding in YAML.
-    #[error("its line breaks are missing; put the BEGIN and END markers on lines of their own")]
+    #[error("its line breaks are missing: put the BEGIN and END markers on lines of their own")]
     NoLineBreaks,
     /// The text is in quotation marks, as in shell scripts.
-    #[error("it is in quotation marks; remove them")]
+    #[error("it is in quotation marks: remove them")]
     Quoted,
 }
 

@@ -206,7 +206,7 @@ impl IdentityFault {
                 };
                 let advice = "use an RSA (2048, 3072 or 4096 bits, exponent 65537), P-256, P-384 \
                               or Ed25519 key, or present the certificate in a tokenFetch function";
-                ("clientKey", format!("{kind} by TLS; {advice}{hint}"))
+                ("clientKey", format!("{kind} by TLS: {advice}{hint}"))
             }
             Self::Mismatch => {
                 ("clientKey", "the key does not belong to the certificate".to_owned())

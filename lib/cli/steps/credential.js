@@ -35,7 +35,7 @@ const credential = {
       const advice = 'restrict the permissions of the file';
       return warning(`${text}; every user of this machine can change the file`, advice);
     }
-    // Files in a Kubernetes volume are readable by default, so this is no reason for a warning.
+    // Kubernetes makes the files of a volume readable by default, so the step does not warn.
     const isOpen = secrets.some(({ mode }) => (mode & OTHERS_MAY_READ) !== 0);
     return ok(isOpen ? `${text}; every user of this machine can read the file` : text);
   },

@@ -55,9 +55,9 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
             "client \"{client}\" may not exchange this token; check its permissions in Keycloak"
         ),
         "invalid_request" | "invalid_token" if says("Invalid token") => {
-            "the user's token is no longer valid: it has expired or was revoked, the session of \
-             the user has ended, or another realm or issuer URL issued it; ask the user to sign in \
-             again"
+            "the server refuses the user's token: the token has expired or was revoked, the user's \
+             session has ended, or another realm or issuer URL issued the token; ask the user to \
+             sign in again"
                 .to_owned()
         }
         "invalid_request" if says("access tokens only") => {
