@@ -184,13 +184,7 @@ fn replicas_that_start_at_once_log_in_until_the_first_token_is_in_the_store() {
 #[test]
 fn a_replica_whose_clock_is_wrong_costs_the_others_few_logins() {
     let replicas = 20;
-    let calm = run(
-        "no wrong clock",
-        Scenario {
-            replicas,
-            ..Scenario::default()
-        },
-    );
+    let calm = run("no wrong clock", Scenario::of(replicas));
     for wrong_clock in [-3_600_000, -100_000, -10_000, 10_000, 100_000, 3_600_000] {
         let name = format!("a clock ahead by {wrong_clock} ms");
         let wrong = run(
@@ -209,13 +203,7 @@ fn a_replica_whose_clock_is_wrong_costs_the_others_few_logins() {
 #[test]
 fn a_rolling_restart_costs_no_login() {
     for replicas in if is_long() { [10, 1_000] } else { [10, 100] } {
-        let calm = run(
-            "no restart",
-            Scenario {
-                replicas,
-                ..Scenario::default()
-            },
-        );
+        let calm = run("no restart", Scenario::of(replicas));
         let restarts: Vec<_> = (1..20).map(|number| number * HOUR).collect();
         let count = restarts.len() as u64;
         let restarted = run(
@@ -234,13 +222,7 @@ fn a_rolling_restart_costs_no_login() {
 #[test]
 fn an_outage_of_the_store_costs_the_logins_of_the_replicas_and_nothing_after_it() {
     let replicas = 100;
-    let calm = run(
-        "no outage",
-        Scenario {
-            replicas,
-            ..Scenario::default()
-        },
-    );
+    let calm = run("no outage", Scenario::of(replicas));
     let store_outage = 10 * HOUR..10 * HOUR + 10 * MINUTE;
     let outage = run(
         "the store is down for 10 min",

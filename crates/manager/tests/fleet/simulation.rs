@@ -62,6 +62,16 @@ pub(crate) struct Scenario {
     pub(crate) loss: u64,
 }
 
+impl Scenario {
+    /// A fleet of this many replicas without faults.
+    pub(crate) fn of(replicas: usize) -> Self {
+        Self {
+            replicas,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Scenario {
     fn default() -> Self {
         Self {
