@@ -70,15 +70,14 @@ export type SigningAlgorithm =
  *
  * @example
  * ```ts
- * import { generateKeyPairSync } from 'node:crypto';
+ * import { readFileSync } from 'node:fs';
  * import { KeycloakTokenManager, type PrivateJsonWebKey } from 'keycloak-token-manager';
  *
- * const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
- * const key: PrivateJsonWebKey = { ...privateKey.export({ format: 'jwk' }), kty: 'EC', kid: 'k1' };
+ * const privateKey: PrivateJsonWebKey = JSON.parse(readFileSync('/run/secrets/key.jwk', 'utf8'));
  * new KeycloakTokenManager({
  *   issuer: 'https://keycloak.example/realms/my-realm',
  *   clientId: 'my-client',
- *   privateKey: key,
+ *   privateKey,
  * });
  * ```
  */

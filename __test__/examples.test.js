@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
+const { generateKeyPairSync } = require('node:crypto');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -13,6 +14,7 @@ const { promisify } = require('node:util');
 const ts = require('typescript');
 const { startFakeTokenEndpoint } = require('../lib/testing');
 const { startApi } = require('./support/api-server.js');
+const { jwkOf } = require('./support/jwk.js');
 const { GLOBALS, allExamples, needsBackstage } = require('../tools/examples.js');
 
 const root = path.join(__dirname, '..');
@@ -70,6 +72,8 @@ describe('the examples run', { concurrency: 2 }, () => {
     api = await startApi(undefined, () => '[]');
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
     fs.writeFileSync(path.join(folder, CLIENT.clientId), `${CLIENT.clientSecret}\n`);
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    fs.writeFileSync(path.join(folder, 'key.jwk'), JSON.stringify(jwkOf(privateKey)));
     places = {
       'https://keycloak.example': endpoint.url,
       'https://api.example': api.url,
@@ -85,9 +89,11 @@ describe('the examples run', { concurrency: 2 }, () => {
   });
 
   for (const block of allExamples().filter(canRun)) {
-    test(`${block.file}:${block.line}`, { timeout: 20_000 }, async () => {
+    test(`${block.file}:${block.line}`, async () => {
       const args = ['--input-type=module', '--eval', moduleOf(block, places)];
-      const { stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
+      // An example that hangs must not keep this process alive.
+      const options = { cwd: root, timeout: 20_000, killSignal: 'SIGKILL' };
+      const { stderr } = await promisify(execFile)(process.execPath, args, options);
       assert.doesNotMatch(stderr, /Warning:/);
     });
   }

@@ -29,15 +29,19 @@ function filesIn(folder, end) {
 
 /**
  * Resolves with the number of passed tests and the names of skipped tests; rejects if a test failed
- * or no test ran. With `mayLeaveOut: false`, a skipped test counts as failed on CI. With
- * `isBuffered`, the function prints the output at the end, so that other stages can print their
- * output first.
+ * or no test ran. A file that takes longer than `fileLimitSeconds` fails. With `mayLeaveOut: false`,
+ * a skipped test counts as failed on CI. With `isBuffered`, the function prints the output at the
+ * end, so that other stages can print their output first.
  */
-async function nodeTest(files, { mayLeaveOut = true, isBuffered, flags = [], ...options } = {}) {
+async function nodeTest(
+  files,
+  { mayLeaveOut = true, isBuffered, fileLimitSeconds = 300, flags = [], ...options } = {},
+) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
   const file = path.join(folder, 'report');
   const reporter = pathToFileURL(path.join(__dirname, 'test-reporter.js'));
-  const args = ['--expose-gc', '--test', '--test-reporter=spec'];
+  const args = ['--expose-gc', '--test', `--test-timeout=${fileLimitSeconds * 1000}`];
+  args.push('--test-reporter=spec');
   args.push('--test-reporter-destination=stdout', `--test-reporter=${reporter}`);
   args.push(`--test-reporter-destination=${file}`, ...flags, ...files);
   try {

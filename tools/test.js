@@ -90,7 +90,7 @@ async function allBundlers() {
   return packageTests('bundlers', {
     env: { BUNDLERS: 'all' },
     mayLeaveOut: false,
-    limitSeconds: 900,
+    fileLimitSeconds: 900,
   });
 }
 
@@ -193,7 +193,11 @@ const longStages = {
     }),
   'thread-sanitizer': threadSanitizer,
   leaks: () =>
-    nodeTest(filesIn('__test__/leaks', '.test.js'), { env: { LEAKS: 'full' }, limitSeconds: 1800 }),
+    nodeTest(filesIn('__test__/leaks', '.test.js'), {
+      env: { LEAKS: 'full' },
+      fileLimitSeconds: 1800,
+      limitSeconds: 1800,
+    }),
   'long-soak': () => soak(LONG_SOAK_SECONDS),
   'long-fleet': () => fleet('full'),
   'foreign-packages': foreignPackages,
