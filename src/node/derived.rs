@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use manager::derived::DerivedRequest;
 use oauth::{ACCESS_TOKEN_TYPE, GrantType, Scope, SubjectToken, ValueSet};
 
-/// The request of a derived manager, which JavaScript has checked. An absent field has the value of
-/// the options.
+/// The request of a derived manager, which JavaScript has checked. An absent field takes its value
+/// from the options.
 #[napi(object, object_to_js = false)]
 pub struct RequestData {
     /// The user's token to exchange.
@@ -27,7 +27,7 @@ pub struct RequestData {
     pub audience: Option<Vec<String>>,
     /// The resources.
     pub requested_resource: Option<Vec<String>>,
-    /// Additional form fields: names and values in turn.
+    /// Additional form fields: alternating names and values.
     pub parameters: Option<Vec<String>>,
 }
 

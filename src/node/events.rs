@@ -122,8 +122,8 @@ impl Core {
         }
     }
 
-    /// Starts a call to the secret function or to an assertion function. Returns the id of the call,
-    /// or `None` if no acquisition waits for it.
+    /// Starts a call to the secret function or to an assertion function. Returns the id of the
+    /// call, or `None` if no acquisition waits for it.
     fn begin_secret_call(&self, call: SecretCall) -> Option<u32> {
         if !call.start() {
             return None;

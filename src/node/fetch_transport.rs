@@ -137,8 +137,8 @@ pub(super) fn result_of(outcome: RequestOutcome) -> Result<Answer, TransportErro
     }
 }
 
-/// Classifies a thrown error by its code. A known code gets a text of this package; the manager
-/// redacts any other text before it shows the text.
+/// Classifies a thrown error by its code. A known code gets a text of this package. The manager
+/// redacts any other text before showing it.
 fn failure(code: Option<&str>, text: &str) -> TransportError {
     let text = if text.len() > MAX_TEXT {
         "an error whose message is too long to show"

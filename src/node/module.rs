@@ -22,8 +22,7 @@ pub const USER_AGENT: &str = transport::USER_AGENT;
 #[napi]
 pub const MAX_ANSWER: u32 = MAX_BODY as u32;
 
-/// Checks a resource that the user's code names after it has created the manager. Returns the
-/// faults of the resource.
+/// Checks a resource that is not one of the options. Returns the faults of the resource.
 #[napi(catch_unwind)]
 pub fn check_resource(
     resource: Unknown<'_>,

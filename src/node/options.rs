@@ -32,7 +32,7 @@ pub(super) struct Parsed {
 /// The environment variables that affect the transport.
 #[napi(object, object_to_js = false)]
 pub struct Environment {
-    /// Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves the verification of certificates on.
+    /// Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves certificate verification on.
     pub verifies_certificates: bool,
     /// `https_proxy` or `HTTPS_PROXY`, whichever is set.
     pub https_proxy: Option<Variable>,
@@ -74,8 +74,8 @@ pub(super) enum Refusal<'env> {
 
 impl<'env> Refusal<'env> {
     /// Takes the pending exception of the user's code, so that it crosses the boundary as data. The
-    /// status of the call that ran this code does not identify the exception: a getter that throws
-    /// yields a generic failure.
+    /// status of the N-API call that ran this code does not identify the exception: a getter that
+    /// throws yields a generic failure.
     fn unreadable(env: sys::napi_env, option: Option<&str>) -> Result<Option<Self>> {
         let mut is_pending = false;
         let mut exception = ptr::null_mut();

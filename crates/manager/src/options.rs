@@ -1,8 +1,8 @@
 //! Parses the options once: a [`Config`] needs no further check.
 //!
 //! The user's values arrive as named [`Given`] values. Names, bounds and defaults come from
-//! `options.json` through `table.rs`; rules about several options are code. The error reports all
-//! faults together, and no fault repeats a value, which might be a secret.
+//! `options.json` through `table.rs`; this module checks the combinations of options. The error
+//! reports all faults together, and no fault repeats a value, which might be a secret.
 
 mod credential;
 mod generic;
@@ -281,7 +281,7 @@ impl Options<'_> {
     }
 }
 
-/// Returns the strings of an array, or the only string.
+/// Returns the strings of an array, or a single string as a list.
 fn texts(given: &Given) -> Option<Vec<String>> {
     let text = |item: &Given| match item {
         Given::Text(text) => Some(text.as_str().to_owned()),
@@ -323,9 +323,9 @@ pub fn parse(
     let buffer = options.integer(table::TOKEN_EXPIRY_BUFFER_SECONDS);
     let timeout = options.integer(table::REQUEST_TIMEOUT_MS);
     let background_refresh = options.flag(table::BACKGROUND_REFRESH);
-    // Only JavaScript uses this option: it keeps the tokens of users.
+    // Only JavaScript, which keeps the users' tokens, uses this option.
     options.integer(table::MAX_USER_TOKENS);
-    // Only JavaScript uses this option: it knows the trace context of a call.
+    // Only JavaScript, which knows the trace context of a call, uses this option.
     options.flag(table::PROPAGATE_TRACE_CONTEXT);
     let name = options.text(table::NAME);
     let has_logger = options.has(table::LOGGER);

@@ -53,7 +53,7 @@ fn dead_subject() -> Step {
     refusal(400, r#"{"error":"invalid_request","error_description":"Invalid token"}"#)
 }
 
-/// The calls of a test to derived managers.
+/// The calls that tests make to derived managers.
 trait Family {
     fn derive(&self, request: DerivedRequest) -> ManagerId;
     fn ask(&self, id: ManagerId, call: Call) -> Reply;
@@ -160,7 +160,8 @@ async fn a_changed_configuration_reaches_derived_managers() {
     assert!(forms.lock().unwrap()[1].contains("client_id=other"));
 }
 
-/// The requests of a minute of calls, 100 a second, of `managers` managers in turn without a token.
+/// Returns the number of requests that `managers` managers without a token send. The managers take
+/// turns to receive 100 calls a second.
 async fn requests_of(
     managers: usize,
     minutes: u64,
@@ -273,7 +274,7 @@ fn jwt(exp: u64) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn an_exchanged_token_ends_with_the_subject_token() {
-    // The simulated clock starts here.
+    // The simulated clock starts at this time.
     let epoch = 1_000_000_000;
     for (name, subject, life_ms) in [
         ("an hour", jwt(epoch + 3_600), 299_000),

@@ -1,4 +1,4 @@
-//! DPoP in a manager: the proofs of its attempts, the nonces of the server, and a changed key.
+//! DPoP in a manager: the proof of each attempt, the server's nonces, and a changed key.
 
 #![expect(
     clippy::float_cmp,

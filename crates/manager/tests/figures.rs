@@ -1,7 +1,7 @@
-//! Counts the token requests that a manager makes on simulated time: in an hour, by the life of its
-//! tokens, and while the endpoint fails. Each row has an upper limit, its bar. The manager spreads
-//! refreshes and retries at random, so the worst of several seeds counts. `FIGURES=<folder>` writes
-//! the counts to that folder, for `bench/scenarios/{requests,outage}.js`.
+//! Counts the token requests that a manager makes on simulated time: per hour for several token
+//! lifetimes, and while the endpoint fails. Each row may have an upper limit, its bar. The manager
+//! spreads refreshes and retries at random, so the worst of several seeds counts.
+//! `FIGURES=<folder>` writes the counts to that folder, for `bench/scenarios/{requests,outage}.js`.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -24,7 +24,7 @@ const HOUR_SECONDS: u64 = 3_600;
 const OUTAGE_SECONDS: u64 = 300;
 const OUTAGE_CALLS_PER_SECOND: u64 = 100;
 
-/// The result of calls at a steady rate: the times in ms at which requests reached the server, and
+/// The result of calls at a steady rate: the times at which requests reached the server, in ms, and
 /// the number of calls that got a token immediately.
 struct Load {
     requests: Vec<u64>,
@@ -46,7 +46,7 @@ async fn load(script: impl Fn() -> Step + Send + Sync + 'static, calls: u64, eve
     Load { requests, served }
 }
 
-/// Returns the load under each seed. The load with the fewest requests comes first.
+/// Returns the load for each seed, sorted by the number of requests.
 async fn loads(script: fn(u64) -> Step, argument: u64, calls: u64, every: u64) -> Vec<Load> {
     let mut loads = Vec::new();
     for seed in 1..=SEEDS {
@@ -104,8 +104,8 @@ async fn an_endpoint_that_fails_for_five_minutes_sees_few_requests() {
     write("outage.json", &json!({ "seeds": SEEDS, "calls": calls, "outages": figures }));
 }
 
-/// The callers between two results would only get the last error again, so this test asks at the
-/// first call of a hundred in a second that can get another one.
+/// Calls between two results would only get the last error again. Of the hundred calls a second,
+/// this test therefore makes only those that can get a new result.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_answers_503_for_five_minutes_sees_at_most_75_requests_under_any_seed() {
     let every = 1_000 / OUTAGE_CALLS_PER_SECOND;

@@ -1,4 +1,4 @@
-//! The manager on simulated time: the effects of the slot's decisions with a runtime.
+//! The manager on simulated time: the effects that the slot's decisions have with a runtime.
 
 #![expect(
     clippy::float_cmp,
@@ -60,7 +60,7 @@ async fn the_version_changes_when_an_unused_token_goes_stale_and_when_it_expires
     assert_eq!(world.manager.snapshot().condition, Condition::Empty);
 }
 
-/// Returns a configuration whose deadline is half over before a fourth attempt.
+/// Returns a configuration with which half of the deadline passes before a fourth attempt.
 fn impatient() -> Config {
     Config {
         request_timeout: Duration::from_millis(1_200),

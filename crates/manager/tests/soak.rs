@@ -1,5 +1,5 @@
-//! A year of simulated time, divided by the lifetime of the tokens: calls of every kind, an
-//! unreliable server, clocks that step, secrets that change. `SOAK_SEED` repeats a run.
+//! A year of simulated time, divided among several token lifetimes: calls of every kind, an
+//! unreliable server, clocks that step, and secrets that change. `SOAK_SEED` repeats a run.
 
 #![expect(
     clippy::arithmetic_side_effects,

@@ -1,4 +1,4 @@
-//! The shared store: its entries, and managers that share one.
+//! The shared store: its entries, and managers that share a store.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -49,7 +49,7 @@ fn keys(secret: &str) -> StoreKeys {
     StoreKeys::derive(secret).unwrap()
 }
 
-/// Returns a token that a manager requested at the time 0, with its `exp` this long after it.
+/// Returns a token that a manager requested at time 0. Its `exp` is `expiry` after that time.
 fn token(granted: u64, expiry: Option<u64>) -> Token {
     Token {
         access_token: AccessToken::new("the-canary-token".to_owned()).unwrap(),
@@ -190,7 +190,7 @@ fn the_key_of_an_entry_depends_on_all_that_decides_which_token_the_server_grants
 fn a_token_from_the_store_ends_two_seconds_earlier_than_its_writer_ends_it() {
     let (keys, config) = (keys(SECRET), config());
     let key = keys.entry_key(&config, &config.grant);
-    // The lifetime, its `exp`, the time of the reader's clock, and the time of that clock at which
+    // The lifetime, the `exp`, the time by the reader's clock, and the time by that clock at which
     // the reader stops using the token.
     for (name, granted, expiry, now, end) in [
         ("young", 300_000, None, 10, Some(297_000)),
@@ -278,7 +278,7 @@ async fn one_replica_requests_a_token_and_the_others_take_it_from_the_store() {
     assert_eq!(forced(&mut b).await, "b-1", "a forced refresh does not read the store");
     pass(1).await;
     assert_eq!(store.take_calls(), ["set"]);
-    // The refresh of one replica is the refresh of all.
+    // When one replica refreshes, all replicas get the new token.
     for _ in 0..10 {
         pass(100_000).await;
         let tokens = [a.any().await.unwrap(), b.any().await.unwrap()];
@@ -401,7 +401,7 @@ async fn an_outage_of_the_store_fails_no_call_and_is_over_within_ten_seconds() {
         assert!((failed - f64::from(failures)).abs() < 0.5, "{name}: {failed}");
         let warnings = usize::from(failures > 0);
         assert_eq!(world.warnings(), warnings, "{name}: {:?}", world.sink.lines.lock());
-        // The store costs no further call anything, and receives few calls.
+        // Further calls to the manager do not wait for the store, which receives few calls.
         let is_out =
             matches!(condition, Condition::Slow(300) | Condition::Hangs | Condition::Fails);
         if is_out {
@@ -432,7 +432,7 @@ async fn an_outage_of_the_store_fails_no_call_and_is_over_within_ten_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_never_answers_has_one_probe_in_flight() {
-    // A probe takes 250 ms, so the intervals of an hour are 720 without further probes.
+    // An hour has 720 probe intervals. A probe that hangs extends its interval by 250 ms.
     use Condition::{Hangs, Stuck};
     for (name, can_remake, condition, probes, remakes, failures) in [
         ("the store keeps its client", false, Hangs, 1, 0, 721.0),

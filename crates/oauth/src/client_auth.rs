@@ -21,7 +21,7 @@ pub enum ClientAuthentication {
     SecretJwt,
     /// An assertion that the client signs with a private key.
     PrivateKeyJwt,
-    /// A certificate of the TLS connection (RFC 8705 §2.1).
+    /// The client's certificate on the TLS connection (RFC 8705 §2.1).
     TlsClientAuth,
     /// An assertion that another program signs and renews in a file.
     AssertionFile,

@@ -1,5 +1,5 @@
-//! Discovers the token endpoint: creates the request for the metadata document of an issuer
-//! (`OpenID` Connect Discovery 1.0 §4, RFC 8414), and reads the members that the manager needs.
+//! Discovers the token endpoint: creates the request for an issuer's metadata document (`OpenID`
+//! Connect Discovery 1.0 §4, RFC 8414), and reads the members that the manager needs.
 
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -14,7 +14,7 @@ use super::response::{Answer, read_failure};
 
 const WELL_KNOWN: &str = ".well-known/openid-configuration";
 
-/// The URL of a realm.
+/// An issuer, such as the URL of a realm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     url: TokenEndpoint,
@@ -25,7 +25,7 @@ impl Issuer {
     /// Parses `value`. Ignores a trailing slash.
     ///
     /// # Errors
-    /// The error says which property the URL lacks, without repeating the URL.
+    /// The error says what kind of URL is expected, without repeating the given one.
     pub fn parse(value: &str) -> Result<Self, IssuerFault> {
         let url = TokenEndpoint::parse(value)?;
         if url.url().query().is_some() {
@@ -107,7 +107,7 @@ pub enum DiscoveryError {
     },
 }
 
-/// The fault of a document. A [`Redactor`] has cleaned every text of the server in it.
+/// The fault of a document. A [`Redactor`] has cleaned any text in it that comes from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
     /// The document is not a JSON object.
@@ -167,7 +167,7 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
             Some(plain) if issuer.url.is_https() && !plain.is_https() => {
                 Err(DocumentFault::PlainTokenEndpoint)
             }
-            // A server may have learnt a secret from an earlier request.
+            // A server may repeat a secret that it learnt from an earlier request.
             Some(endpoint) => Ok(endpoint.hidden_by(redactor, &issuer.url)),
         }
     };

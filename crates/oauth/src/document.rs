@@ -1,7 +1,7 @@
-//! Reads untrusted JSON as an object, as `JSON.parse` does, and keeps the source text of the relevant
-//! members.
+//! Reads untrusted JSON as an object, as `JSON.parse` does, and keeps the source text of the
+//! relevant members.
 //!
-//! The depth of the nesting has no limit: serde skips a value without recursion.
+//! The nesting depth is unlimited, because serde skips a value without recursion.
 
 use std::fmt;
 

@@ -36,7 +36,7 @@ pub struct ProofClaims<'a> {
     pub uri: &'a str,
     /// `iat`, since the Unix epoch.
     pub issued_at: Duration,
-    /// `nonce`: the last nonce of the server, if it sent one.
+    /// `nonce`: the server's last nonce, if it sent one.
     pub nonce: Option<&'a str>,
     /// The token that the request presents. `ath` is its hash.
     pub access_token: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! The token endpoint (RFC 6749 §3.2): a URL that needs no check after the parser has checked it.
+//! The token endpoint (RFC 6749 §3.2): a URL that the parser has checked.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl TokenEndpoint {
     ///
     /// # Errors
     ///
-    /// The error says which property the URL lacks, without repeating the URL.
+    /// The error says what kind of URL is expected, without repeating the given one.
     pub fn parse(value: &str) -> Result<Self, EndpointFault> {
         let url = Url::parse(value).map_err(|error| match error {
             ParseError::EmptyHost

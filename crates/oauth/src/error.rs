@@ -1,5 +1,5 @@
-//! The faults of an answer. A [`Redactor`](super::Redactor) has cleaned every text of the server in
-//! these faults.
+//! The faults of an answer. A [`Redactor`](super::Redactor) has cleaned any text in them that comes
+//! from the server.
 
 use super::response::ContentEncoding;
 
@@ -32,7 +32,7 @@ pub enum AnswerError {
         description: Option<String>,
         /// Whether the body is JSON. A gateway's error page is not JSON.
         is_json: bool,
-        /// The encoding of a body that is not JSON. The request accepted no encoding.
+        /// The encoding of a body that is not JSON, although the request accepted no encoding.
         encoding: Option<ContentEncoding>,
     },
     /// An answer that is not a usable token response.
@@ -112,8 +112,8 @@ impl AnswerError {
 /// Why a response is unusable. `Display` is a clause about the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
-    /// The response has a 3xx status. Following the redirect would send the secret to a URL that the
-    /// user did not configure.
+    /// The response has a 3xx status. Following the redirect would send the secret to a URL that
+    /// the user did not configure.
     #[error("the response is a redirect, which the manager never follows")]
     Redirect,
     /// The body is encoded, although the request accepted no encoding.

@@ -38,7 +38,7 @@ pub enum GrantType {
     /// The client's own token (RFC 6749 §4.4).
     ClientCredentials,
     /// A token for the user of another token (RFC 8693). The request always names both token types,
-    /// because a Keycloak with the former token exchange otherwise returns a refresh token.
+    /// because Keycloak's legacy token exchange would otherwise return a refresh token.
     TokenExchange {
         /// The token of the user.
         subject_token: Arc<SubjectToken>,
@@ -79,7 +79,7 @@ impl GrantType {
         matches!(self, Self::JwtBearer { assertion: None })
     }
 
-    /// Whether the token belongs to a user whose own token the request contains.
+    /// Whether the request exchanges a user's token.
     #[must_use]
     pub const fn is_exchange(&self) -> bool {
         matches!(self, Self::TokenExchange { .. })
@@ -158,8 +158,8 @@ impl Grant {
         }
     }
 
-    /// Returns the fields of the form, apart from those that authenticate the client. The grant type
-    /// comes first.
+    /// Returns the fields of the form, apart from those that authenticate the client. The grant
+    /// type comes first.
     #[must_use]
     pub fn fields(&self) -> Vec<(&str, &str)> {
         let mut fields = vec![("grant_type", self.grant_type.as_str())];

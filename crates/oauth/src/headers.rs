@@ -28,8 +28,8 @@ const RESERVED: &[&str] = &[
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
 
-/// Headers whose values are addresses and schemes. These values are not secret, and many texts of a
-/// server contain them.
+/// Headers whose values are addresses and schemes. These values are not secret, and a server's
+/// texts often contain them.
 const ADDRESSES: [&str; 7] = [
     "forwarded",
     "x-forwarded-for",
@@ -108,7 +108,7 @@ impl ExtraHeaders {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Creates a redactor for the texts of a server that received these headers.
+    /// Creates a redactor for text from a server that received these headers.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         self.iter()

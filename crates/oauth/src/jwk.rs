@@ -16,7 +16,7 @@ use super::key::{JwkAlgorithm, KeyFault, KeyPair, SigningAlgorithm};
 use super::unsupported_key::UnsupportedKey;
 
 /// A Base64url member. Dropping it overwrites its memory. The parser also accepts padding and the
-/// standard alphabet, because some programs write keys in this way.
+/// standard alphabet, because some programs write keys this way.
 #[derive(Default)]
 struct Octets(Zeroizing<Vec<u8>>);
 
@@ -47,7 +47,7 @@ impl Octets {
         self.0.get(zeros..).unwrap_or_default()
     }
 
-    /// Returns the number in this number of octets, if it fits.
+    /// Returns the number padded with zeros to `length` octets, or only zeros if it is too long.
     fn coordinate(&self, length: usize) -> Zeroizing<Vec<u8>> {
         let mut octets = Zeroizing::new(vec![0; length]);
         let number = self.number();

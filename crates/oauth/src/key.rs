@@ -165,7 +165,7 @@ impl SigningKey {
         })
     }
 
-    /// Creates a key on P-256.
+    /// Creates a P-256 key.
     ///
     /// # Errors
     /// The system provides no random numbers.
@@ -176,7 +176,7 @@ impl SigningKey {
         let der = loop {
             let mut number = Zeroizing::new([0; 32]);
             random.fill(&mut *number)?;
-            // One number in 2^32 is not below the order of the curve.
+            // About one number in 2^32 is not below the curve's order.
             if let Ok(secret) = p256::SecretKey::from_slice(&*number) {
                 break secret.to_pkcs8_der().map_err(|_| Unspecified)?;
             }

@@ -1,6 +1,6 @@
 //! The client credentials grant (RFC 6749 §4.4), the token exchange (RFC 8693) and the JWT
-//! authorization grant (RFC 7523) as types and pure functions: requests, responses, discovery, client
-//! authentication, and the redaction of text from the server.
+//! authorization grant (RFC 7523) as types and pure functions: requests, responses, discovery,
+//! client authentication, and the redaction of text from the server.
 //!
 //! This crate does no I/O, reads no clock and never waits, and no server input makes it panic.
 //! [`Grant::request`] creates a request, and [`read_answer`] reads the answer.

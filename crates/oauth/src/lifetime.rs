@@ -20,8 +20,8 @@ const MIN_LIFETIME: Duration = Duration::from_secs(1);
 /// milliseconds, or a meaningless `iat`.
 const CENTURY: f64 = 36_525.0 * 86_400.0;
 
-/// A token counts as expired if its own expiry was longer ago than this duration, even though the
-/// clock may be wrong.
+/// A token counts as expired if its `exp` is further in the past than this, even though the clock
+/// may be wrong.
 const DEAD_SINCE: Duration = Duration::from_hours(24);
 
 /// The lifetime of a token, counted from the time of its request.
@@ -39,9 +39,9 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    /// Returns the shorter of `expires_in` and the token's own lifetime, if the token is a JWT:
-    /// some servers announce a longer lifetime than they grant. `age` is the time for which a cache
-    /// has held the answer.
+    /// Returns the shorter of `expires_in` and the lifetime in the claims, because some servers
+    /// announce a longer lifetime than they grant. Subtracts `age`, the time for which a cache has
+    /// held the answer.
     pub(super) fn read(
         expires_in: Option<&RawValue>,
         claims: &OwnClaims,
@@ -59,7 +59,7 @@ impl Lifetime {
                 Self::Granted(lifetime.saturating_sub(age).max(MIN_LIFETIME))
             }
             Some(_) => Self::Aged,
-            // The session limits of Keycloak can make a lifetime zero or negative.
+            // Keycloak's session limits can make a lifetime zero or negative.
             None if given.clone().any(|seconds| seconds <= 0.0) => Self::Over,
             None => Self::Unknown,
         }

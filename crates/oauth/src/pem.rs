@@ -57,7 +57,7 @@ impl PemFlaw {
     }
 }
 
-/// Reads the certificates of a PEM text. Skips other blocks and, as OpenSSL does, the data after a
+/// Reads the certificates of a PEM text. Skips other blocks. Like OpenSSL, also skips data after a
 /// certificate in its block, such as the trust settings of a `TRUSTED CERTIFICATE`.
 ///
 /// # Errors

@@ -26,14 +26,14 @@ const WINDOW: usize = 2048;
 /// as a leak only as a whole.
 const PIECE: usize = 8;
 
-/// The length in characters up to which the redactor finds a secret only as a whole word, because
-/// single letters occur in every text.
+/// The redactor finds a secret of at most this many characters only as a whole word, because short
+/// strings occur in every text.
 const MAX_WORD: usize = 2;
 
-/// The endings, in lower case, of the names of fields whose values are secret.
+/// The lower-case endings of the names of fields with secret values.
 const FIELDS: [&str; 4] = ["secret", "assertion", "_token", "password"];
 
-/// Texts of Keycloak and codes of RFC 6749 on which the policy and the advice depend. They are
+/// Keycloak's texts and the OAuth error codes on which the policy and the advice depend. They are
 /// constants, so they reveal no secret, even if one of their words is a secret.
 const KNOWN: &[&str] = &[
     "Realm does not exist",
@@ -83,7 +83,7 @@ const KNOWN: &[&str] = &[
 /// The prefix that Keycloak up to version 25 writes before such texts.
 const PREFIX: &str = "Client authentication with signed JWT failed: ";
 
-/// Cleans the texts of a server that received these secrets.
+/// Cleans text from a server that received these secrets.
 #[derive(Default)]
 pub struct Redactor {
     /// Secrets, each with its client; assertions and tokens; and the values of additional headers.
@@ -91,7 +91,7 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Creates a redactor for the texts of a server that received no secret.
+    /// Creates a redactor for text from a server that received no secret.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
@@ -133,9 +133,9 @@ impl Redactor {
     /// contains a secret or a part that looks like a secret.
     ///
     /// Detects eight consecutive characters of the secret, its Base64, its Basic credentials or the
-    /// assertion, with each character raw, percent-encoded, form-encoded or JSON-escaped; text that
-    /// looks like a JWT or a generated secret; and values of fields such as `client_secret`.
-    /// Escapes characters beyond printable ASCII, for example as `\u{e9}`.
+    /// assertion. Each character may be raw, percent-encoded, form-encoded or JSON-escaped. Also
+    /// detects text that looks like a JWT or a generated secret, and values of fields such as
+    /// `client_secret`. Escapes characters beyond printable ASCII, for example as `\u{e9}`.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
         let known = text.strip_prefix(PREFIX).unwrap_or(text);
@@ -195,8 +195,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The possible first characters of a text, and the number of bytes that spell each one: the
-/// literal character, and the decoded character.
+/// The possible readings of a text's first character: literal and decoded, each with the number of
+/// bytes that spell it.
 type Readings = [Option<(char, usize)>; 2];
 
 fn readings(text: &str) -> Readings {

@@ -1,8 +1,8 @@
 //! Interprets an answer of the token endpoint (RFC 6749 §5).
 //!
-//! Answers are untrusted: no content causes a panic, and the redactor cleans all texts. The reader copies the token
-//! once, into memory that it overwrites when the token is dropped; all other values borrow the
-//! body.
+//! Answers are untrusted: no content causes a panic, and the redactor cleans all texts. The reader
+//! copies the token once, into memory that is overwritten when the token is dropped; all other
+//! values borrow the body.
 
 use std::fmt;
 use std::mem;
@@ -22,7 +22,7 @@ use super::secret::{AccessToken, is_token_byte};
 /// overflow. A longer time counts as this one.
 const MAX_SECONDS: u64 = u32::MAX as u64;
 
-/// The parts of an HTTP answer that this grant uses.
+/// The parts of an HTTP answer that this crate uses.
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -67,7 +67,7 @@ impl Answer {
             )
     }
 
-    /// Returns the fault of a body. If the body is encoded, the fault is the encoding.
+    /// Returns the fault of a body: the encoding if the body is encoded and not JSON.
     pub(super) fn named_encoding(&self, fault: ProtocolFault) -> ProtocolFault {
         let encoding = self
             .content_encoding

@@ -10,14 +10,14 @@ pub struct Scope(Box<str>);
 
 impl Scope {
     /// Parses a list of scope tokens. Returns `None` if the list is empty, if a token contains a
-    /// character that RFC 6749 §3.3 forbids, if the tokens are not separated by single spaces, or if
-    /// Keycloak would ignore the list because of its length.
+    /// character that RFC 6749 §3.3 forbids, if the tokens are not separated by single spaces, or
+    /// if Keycloak would ignore the list because of its length.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         Self::of(&value.split(' ').collect::<Vec<_>>())
     }
 
-    /// Joins scope tokens, under the same conditions.
+    /// Joins scope tokens. Returns `None` under the same conditions as [`Scope::parse`].
     #[must_use]
     pub fn from_list(tokens: &[String]) -> Option<Self> {
         Self::of(&tokens.iter().map(String::as_str).collect::<Vec<_>>())

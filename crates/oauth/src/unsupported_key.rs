@@ -21,7 +21,7 @@ pub enum UnsupportedKey {
     /// The public exponent is less than 65537 or has more than 33 bits.
     #[error("an RSA key with this public exponent is not supported")]
     RsaExponent,
-    /// The key is of the type RSASSA-PSS.
+    /// The key is an RSASSA-PSS key.
     #[error("an RSA key that is restricted to PSS is not supported")]
     RsaPss,
     /// The key is on a curve other than P-256 and P-384, or is a P-384 key that has SEC 1 form or

@@ -167,7 +167,7 @@ pub fn config() -> Config {
     }
 }
 
-/// Returns the same configuration for this client, with a secret function.
+/// Returns [`config`] for this client, with a secret function.
 pub fn function_config(client: &str) -> Config {
     let mut config = config();
     config.credential = CredentialConfig::Function;

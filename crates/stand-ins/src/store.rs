@@ -1,4 +1,4 @@
-//! A shared store in memory, which can fail in the ways of a real one.
+//! A shared store in memory, which can fail in the same ways as a real one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,7 @@ pub enum Condition {
     Fails,
     /// The event loop is blocked, so no call reaches the store.
     Blocked,
-    /// The event loop blocks during a call, and the answer waits.
+    /// The event loop is blocked during a call, so the answer waits.
     Stalled,
     /// Reads and deletes entries, but stores no new entry.
     Full,
@@ -72,12 +72,12 @@ impl SimulatedStore {
         }
     }
 
-    /// Returns the calls since the last time.
+    /// Returns the calls since this function was last called.
     pub fn take_calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.calls.lock())
     }
 
-    /// Returns the number of calls that the client of the store has not answered.
+    /// Returns the number of calls that the store's client has not answered.
     pub fn in_flight(&self) -> usize {
         self.hanging.lock().len()
     }
@@ -103,7 +103,7 @@ impl SimulatedStore {
             Command::Ping => "ping",
         });
         if matches!(call.command, Command::Remake) && condition != Condition::Stuck {
-            // The calls of the old client end.
+            // The old client's calls end.
             self.hanging.lock().clear();
             self.remakes.fetch_add(1, Ordering::SeqCst);
             return call.settle(StoreAnswer::Done(None));

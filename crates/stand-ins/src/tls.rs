@@ -160,8 +160,8 @@ impl ThreadedServer {
     }
 }
 
-/// Answers requests until the connection ends. Ignores the errors of the connection, because the
-/// tests check the results of the client.
+/// Answers requests until the connection ends. Ignores connection errors, because the tests check
+/// the client's results.
 fn answer_all(stream: &mut (impl Read + Write), answer: &str, keeps_connection: bool) {
     while read_request(stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {
         if !keeps_connection {

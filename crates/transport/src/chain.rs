@@ -2,8 +2,8 @@
 //!
 //! The verifier takes only the name and the key from a trusted certificate, as RFC 5280 §6.1.1
 //! allows, and never reads `keyUsage`. OpenSSL also checks the dates and extensions of the trusted
-//! certificate, requires the chain to end in a self-signed certificate, and checks `keyUsage`
-//! everywhere. This module also applies these rules. It accepts a chain if any of its paths
+//! certificate, requires the chain to end in a self-signed certificate, and checks `keyUsage` in
+//! every certificate. This module applies these rules too. It accepts a chain if any of its paths
 //! satisfies them.
 
 use rustls::{
@@ -143,8 +143,8 @@ impl Facts {
     }
 }
 
-/// The trusted certificates. A trusted certificate that is not self-signed may be a part of a
-/// chain, but not its end.
+/// The trusted certificates. A trusted certificate that is not self-signed may be part of a chain,
+/// but not its end.
 #[derive(Clone, Debug)]
 pub(super) struct Roots {
     anchors: RootCertStore,

@@ -50,7 +50,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time without an acknowledgement after which the system gives up a connection.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time for the body of an answer whose status says that the failure is temporary.
+/// The time limit for the body of an answer whose status says that the failure is temporary.
 const FAILURE_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 static CLIENTS: LazyLock<Shared<ClientKey, SharedClient>> = LazyLock::new(Shared::new);
@@ -100,8 +100,8 @@ struct Current {
     generation: u64,
 }
 
-// The key of the map contains private keys and the password of a proxy, so it must not outlive the
-// last user of the client.
+// The map's key contains private keys and a proxy's password, so it must not outlive the last user
+// of the client.
 impl Drop for SharedClient {
     fn drop(&mut self) {
         CLIENTS.forget(&self.key);
@@ -275,7 +275,7 @@ fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
 
 /// Reads the rest of an answer. The status of a failure is enough for the manager, so this function
 /// returns an empty body if the body of a failure is too large. For a temporary failure, it also
-/// does so if the body ends too early or not in time.
+/// does so if the body ends too early or too late.
 async fn read(mut response: Response, progress: &Progress) -> Result<Answer, TransportError> {
     let status = response.status().as_u16();
     progress.enter(Stage::ReadingAnswer(status));

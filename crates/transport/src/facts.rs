@@ -1,4 +1,4 @@
-//! Reads the fields of a certificate that the TLS library's verifier does not show. This module
+//! Reads the fields of a certificate that the TLS library's verifier does not expose. This module
 //! never panics, and returns no fields for a malformed certificate. `chain` judges the fields.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use der::{
 };
 use rustls::pki_types::UnixTime;
 
-/// The fields of a certificate that the verifier does not read.
+/// The fields of a certificate that the verifier does not expose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) fingerprint: [u8; 32],

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::single_flight::{BlockingLimit, MAX_AT_ONCE, SingleFlight};
 
-/// The size limit of a file, in bytes. The certificate bundle of a system has about 200 KB.
+/// The size limit of a file, in bytes. A system's certificate bundle has about 200 KB.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
 
 /// The spare capacity of the buffer, in bytes: a buffer that grew would leave a copy of a secret in

@@ -27,8 +27,8 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// Reads a PEM certificate and a PEM key. Only [`ClientIdentity::check`] and the opening of a
-    /// connection check that the certificate and the key belong together.
+    /// Reads a PEM certificate and a PEM key. Does not check that the two belong together;
+    /// [`ClientIdentity::check`] does, and so does opening a connection.
     ///
     /// # Errors
     /// The error says whether the certificate or the key is wrong, without repeating the text.
@@ -80,7 +80,7 @@ impl ClientIdentity {
         private_key(key).map(drop).map_err(IdentityFault::Key)
     }
 
-    /// Checks nothing: without the implementation over HTTP, there is no TLS library that could
+    /// Checks nothing: without the feature `http`, the crate contains no TLS library that could
     /// check the identity.
     #[cfg(not(feature = "http"))]
     #[expect(

@@ -1,8 +1,8 @@
-//! Does all I/O of the package: sends one request over HTTP and returns one answer or one
+//! Does all of the package's I/O: sends one request over HTTP and returns one answer or one
 //! classified failure, reads files, and looks up names.
 //!
-//! The crate knows neither attempts nor the deadline: a caller drops the future after its deadline.
-//! The crate does not interpret answers either. This module contains the trait and its errors,
+//! The crate knows neither attempts nor deadlines: a caller drops the future when its deadline
+//! passes. Nor does the crate interpret answers. This module contains the trait and its errors,
 //! which need no HTTP library. `http` is the only implementation over sockets, and `trust` decides
 //! which certificates TLS accepts.
 
@@ -75,11 +75,11 @@ pub const MAX_BODY: usize = 1024 * 1024;
 pub enum Stage {
     /// The transport reads a file of trusted certificates.
     WaitingForFile,
-    /// JavaScript must hand over the certificates that Node trusts, when its event loop runs.
+    /// JavaScript hands over the certificates that Node trusts once its event loop is free.
     WaitingForEventLoop,
-    /// JavaScript must send the request, when its event loop runs.
+    /// JavaScript sends the request once its event loop is free.
     WaitingToBeSent,
-    /// The process already sends the maximum number of requests to this origin.
+    /// The process is already sending the maximum number of requests to this origin.
     WaitingForFreeSlot,
     /// The transport opens a connection: look-up, TCP, tunnel, TLS.
     Connecting,
@@ -224,7 +224,7 @@ pub enum TransportError {
         /// The fault. In a message, the text follows the name of the file.
         detail: String,
     },
-    /// The certificate of the client or its key is unusable. Not retryable.
+    /// The client's certificate or its key is unusable. Not retryable.
     #[error("{}", .0.describe().1)]
     Identity(IdentityFault),
     /// A bug in this crate. Not retryable.
@@ -233,7 +233,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// Cleans the texts that may contain words of the server: the server chooses the names in its
+    /// Cleans the texts that may contain words from the server: the server chooses the names in its
     /// certificate.
     #[must_use]
     pub fn cleaned(mut self, redactor: &Redactor) -> Self {
@@ -322,7 +322,7 @@ pub enum NetworkFault {
     /// The `tokenFetch` function failed for another reason, with the code of the system error if
     /// there is one.
     Fetch(Option<&'static str>),
-    /// The network failed in another way, such as an answer that is not HTTP.
+    /// Another fault, such as an answer that is not HTTP.
     Other,
 }
 

@@ -26,8 +26,8 @@ pub(super) struct SystemResolver;
 pub(super) struct Unresolved(Arc<io::Error>);
 
 impl Unresolved {
-    /// Classifies the failure. The standard library does not expose the code of the resolver, so
-    /// this function reads the text of the error.
+    /// Classifies the failure. The standard library does not expose the resolver's error code, so
+    /// this function reads the error's text.
     pub(super) fn fault(&self) -> NetworkFault {
         if self.0.to_string().contains("Temporary failure") {
             NetworkFault::DnsUnavailable

@@ -22,7 +22,7 @@ pub struct ProxyVariables {
     pub no_proxy: String,
 }
 
-/// One of these variables.
+/// A proxy variable.
 #[derive(Default)]
 pub struct ProxyVariable {
     /// The name as the user wrote it.
@@ -108,7 +108,7 @@ impl ProxySettings {
         }
         match choice {
             Choice::Direct => Ok(None),
-            // The HTTP library treats the brackets of the address as a part of the server's name.
+            // The HTTP library treats the brackets of the address as part of the server's name.
             Choice::Proxy(_)
                 if endpoint.is_https() && matches!(endpoint.url().host(), Some(Host::Ipv6(_))) =>
             {

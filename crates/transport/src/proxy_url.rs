@@ -22,7 +22,7 @@ impl ProxyUrl {
     /// Parses `value`.
     ///
     /// # Errors
-    /// The error says which property the URL lacks, without repeating the URL.
+    /// The error says what kind of URL is expected, without repeating the given one.
     pub fn parse(value: &str) -> Result<Self, ProxyFault> {
         let url = Url::parse(value).map_err(|_| ProxyFault::NotAbsolute)?;
         let port = match url.scheme() {
@@ -33,8 +33,8 @@ impl ProxyUrl {
         let (Some(host), Some(port)) = (url.host_str(), port) else {
             return Err(ProxyFault::NotAbsolute);
         };
-        // The HTTP library accepts fewer URLs than the WHATWG standard, and would silently bypass
-        // the proxy.
+        // The HTTP library accepts fewer URLs than the WHATWG standard, and would silently bypass a
+        // proxy whose URL it rejects.
         if !is_host(host) {
             return Err(ProxyFault::NotAbsolute);
         }

@@ -1,9 +1,9 @@
 //! Runs blocking work that may hang: name look-ups and file reads.
 //!
-//! A caller may stop waiting, but the thread of the work stays busy until the system call returns.
-//! Therefore only one run per key is in progress, and callers that arrive meanwhile share its
-//! result: a look-up or a read that hangs occupies one thread, no matter how many callers need it.
-//! [`BlockingLimit`] limits the threads per kind of work, so hanging files never delay name
+//! A caller may stop waiting, but the thread that does the work stays busy until the system call
+//! returns. Therefore only one run per key is in progress, and callers that arrive meanwhile share
+//! its result: a look-up or a read that hangs occupies one thread, no matter how many callers need
+//! it. [`BlockingLimit`] limits the threads per kind of work, so hanging files never delay name
 //! look-ups.
 
 use std::{collections::HashMap, hash::Hash};

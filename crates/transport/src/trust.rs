@@ -25,8 +25,7 @@ use super::{
     file::{Content, FileError, read_blocking, read_file},
 };
 
-/// The size limit of a certificate file, in bytes. The certificate bundle of a system has about 200
-/// KB.
+/// The size limit of a certificate file, in bytes. A system's certificate bundle has about 200 KB.
 const MAX_TRUST_FILE: u64 = 8 * 1024 * 1024;
 
 static NODE_ROOTS: OnceLock<NodeRoots> = OnceLock::new();
@@ -235,7 +234,7 @@ pub(super) enum Trust {
     Nobody,
     /// Accepts any certificate.
     Everybody,
-    /// Accepts certificates from the authorities of Node, of `NODE_EXTRA_CA_CERTS` and of the user.
+    /// Accepts certificates from the authorities of Node, `NODE_EXTRA_CA_CERTS` and the options.
     Roots {
         /// Whether Node's certificates are available. They do not change afterwards.
         node: bool,

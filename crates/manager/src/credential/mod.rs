@@ -1,11 +1,11 @@
 //! Obtains the client's credential from its configured source.
 //!
-//! The module also calls the function of a derived manager that provides assertions for the JWT
-//! authorization grant. The rules for the secret function apply to that function too.
+//! It also calls a derived manager's assertion function (JWT authorization grant), to which the
+//! rules for the secret function apply too.
 //!
 //! A secret function runs on the JavaScript thread, and overlapping acquisitions share one call. An
 //! acquisition abandons a call that does not settle in time, and ignores its late result. Every
-//! acquisition reads files again.
+//! acquisition reads the credential files again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ enum CallState {
     Settled(Result<Credential, Error>),
 }
 
-/// A call to the secret function or to the assertion function of a derived manager, for the thread
-/// that makes the call. Dropping this value ends the call with an error.
+/// A call to the secret function or to a derived manager's assertion function, for the thread that
+/// makes the call. Dropping this value ends the call with an error.
 #[derive(Debug)]
 pub struct SecretCall {
     state: watch::Sender<CallState>,
@@ -48,8 +48,8 @@ pub struct SecretCall {
 }
 
 impl SecretCall {
-    /// Returns the derived manager whose assertion function to call; [`PARENT`] for the secret
-    /// function.
+    /// Returns the derived manager whose assertion function this call is for, or [`PARENT`] for the
+    /// secret function.
     #[must_use]
     pub const fn manager(&self) -> ManagerId {
         self.manager
@@ -96,14 +96,14 @@ impl Drop for SecretCall {
     }
 }
 
-/// The credential of one configuration.
+/// Provides the credential of one configuration.
 pub(super) struct CredentialProvider {
     source: CredentialConfig,
     /// The derived manager whose assertion function provides the credential; otherwise [`PARENT`].
     manager: ManagerId,
     /// The current call to the secret function, which acquisitions join.
     call: Mutex<Option<watch::Sender<CallState>>>,
-    /// The credential, read from files, that the server last accepted.
+    /// The last credential from files that the server accepted.
     accepted: Mutex<Option<Credential>>,
 }
 
@@ -125,7 +125,7 @@ impl CredentialProvider {
         }
     }
 
-    /// Requests the credential: calls the secret function, or joins its call in progress.
+    /// Requests the credential. With a function, starts a call or joins the call in progress.
     pub(super) fn request(&self, events: &Arc<dyn EventSink>) -> CredentialRequest<'_> {
         match &self.source {
             CredentialConfig::Given(credential) => CredentialRequest::Ready(credential.clone()),
@@ -166,7 +166,7 @@ impl CredentialProvider {
         }
     }
 
-    /// Returns the credential, read from files, that the server last accepted.
+    /// Returns the last credential from files that the server accepted.
     pub(super) fn accepted(&self) -> Option<Credential> {
         self.accepted.lock().clone()
     }

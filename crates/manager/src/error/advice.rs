@@ -111,7 +111,7 @@ pub(super) fn oauth_advice(
     })
 }
 
-/// Returns the advice for another error. A discovery request carries no credential.
+/// Returns the advice for an unknown refusal. A discovery request carries no credential.
 pub(super) fn unknown_refusal(is_discovery: bool, config: &Config) -> String {
     if is_discovery {
         return "the server, or a gateway in front of it, refused the request for the document; \
@@ -186,8 +186,8 @@ pub(super) fn token_type_advice(fault: ProtocolFault, config: &Config) -> Option
 const UNAVAILABLE: &str =
     "the server, or a gateway in front of it, is unavailable; check the logs of both";
 
-/// Returns the advice for a URL that is not a token endpoint. The token endpoint of an issuer comes
-/// from its discovery document.
+/// Returns the advice for a URL that is not a token endpoint. With `issuer`, the token endpoint
+/// comes from the discovery document.
 fn wrong_url(config: &Config) -> String {
     match config.target {
         Target::Endpoint(_) => "this URL is not a token endpoint; a Keycloak token endpoint is \
@@ -201,7 +201,7 @@ fn wrong_url(config: &Config) -> String {
     }
 }
 
-/// Returns the name of the client's credential in messages.
+/// Returns the name that messages use for the client's credential.
 fn name_of_credential(method: ClientAuthentication) -> &'static str {
     match method {
         ClientAuthentication::SecretPost

@@ -1,4 +1,4 @@
-//! Failures that an answer of the server reports.
+//! Failures that the server's answer reports.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The advice about a refused grant, and about a token that lacks a part of the requested grant.
+//! The advice about a refused grant, and about a token that lacks part of the requested grant.
 
 use oauth::{AnswerError, Grant, GrantType, TokenResponse, token_audience};
 

@@ -1,7 +1,7 @@
 //! The error type of the package: a kind, a message, and details for programs.
 //!
-//! Every text in an error is safe to show: `oauth` has cleaned the texts of the server. Only this
-//! module maps kinds to codes; a test compares the codes with `index.d.ts`.
+//! Every text in an error is safe to show, because `oauth` has cleaned all text from the server.
+//! Only this module maps kinds to codes; a test compares the codes with `index.d.ts`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::config::Config;
 pub(crate) use grant::{grant_advice, grant_warning};
 use oauth::TokenEndpoint;
 
-/// The kind of failure, as far as a program can act on it.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The options are wrong. Not retryable.
@@ -28,8 +28,8 @@ pub enum ErrorKind {
     /// The server refused with an OAuth error. Retryable for `temporarily_unavailable` and
     /// `server_error`.
     OAuth,
-    /// An HTTP error that is not an OAuth error response. Retryable for 408, 429, 5xx, and a 403 or
-    /// 404 without JSON after a success.
+    /// An HTTP error that is not an OAuth error response. Retryable for 408, 429 and 5xx. After a
+    /// success, a 403 or 404 without JSON is also retryable.
     Http,
     /// A token response or a discovery document that is not usable. Not retryable.
     Protocol,
@@ -95,15 +95,15 @@ impl ErrorKind {
 pub struct Details {
     /// The message: what happened, where it happened, and what to do about it.
     pub message: String,
-    /// Whether the same acquisition may succeed later without a change by the client.
+    /// Whether the same acquisition may succeed later without any change on the client's side.
     pub retryable: bool,
     /// The code that Node gives to the system error.
     pub system_code: Option<&'static str>,
     /// The HTTP status.
     pub status: Option<u16>,
-    /// `error` of the response, cleaned.
+    /// The response's `error`, cleaned.
     pub oauth_error: Option<String>,
-    /// `error_description` of the response, cleaned.
+    /// The response's `error_description`, cleaned.
     pub oauth_error_description: Option<String>,
     /// The wait that the server's `Retry-After` requests, counted from the failure.
     pub retry_after: Option<Duration>,
@@ -113,8 +113,7 @@ pub struct Details {
     pub token_endpoint: Option<String>,
     /// The id of the client.
     pub client_id: Option<String>,
-    /// Whether the failure concerns only one request of the client, whatever the kind of the
-    /// failure.
+    /// Whether the failure concerns only this request, not the client's other requests.
     pub is_of_request: bool,
 }
 
@@ -167,7 +166,7 @@ impl Error {
         Self::new(ErrorKind::Credential, what)
     }
 
-    /// Returns the error for a function that provides no assertion of the JWT authorization grant.
+    /// Returns the error for an assertion function that provided no usable assertion.
     #[must_use]
     pub fn assertion(what: &str) -> Self {
         let mut made = Self::credential(what);
@@ -176,14 +175,14 @@ impl Error {
     }
 
     /// Whether every request of the client would fail in the same way: the server is unreachable or
-    /// overloaded, or it refuses the client. Keycloak refuses the client with status 401; with 400,
-    /// `invalid_client` is about the requested audience.
+    /// overloaded, or it refuses the client. Keycloak refuses the client with status 401. An
+    /// `invalid_client` with status 400 concerns the requested audience.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         let details = self.details();
         match self.kind {
             ErrorKind::Network | ErrorKind::Tls => true,
-            // A timeout with a status came after the beginning of a response.
+            // A status means that a response had begun before the timeout.
             ErrorKind::Timeout => details.status.is_none(),
             ErrorKind::Credential => !details.is_of_request,
             ErrorKind::Http => matches!(details.status, Some(408 | 429 | 502..=504)),
@@ -196,8 +195,8 @@ impl Error {
         }
     }
 
-    /// Whether the server refused an exchange because the subject token has ended. Keycloak has one
-    /// text for all causes.
+    /// Whether the server refused an exchange because the subject token is no longer valid.
+    /// Keycloak returns the same text whatever the reason.
     #[must_use]
     pub fn is_end_of_subject(&self) -> bool {
         let details = self.details();
@@ -214,8 +213,8 @@ impl Error {
         Arc::ptr_eq(&self.details, &other.details)
     }
 
-    /// Returns the error for a token exchange that the manager did not request, because the server
-    /// has just refused too many other exchanges.
+    /// Returns the error for a token exchange that the manager did not send because the server has
+    /// just refused too many others.
     #[must_use]
     pub fn too_many_refusals() -> Self {
         let mut error = Self::new(

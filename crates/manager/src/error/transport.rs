@@ -22,7 +22,7 @@ impl Error {
         .in_acquisition(config, config.target.endpoint(), 0, None)
     }
 
-    /// Returns the error for a deadline that passed with this progress of a request.
+    /// Returns the error for a deadline that passed when a request had made this progress.
     #[must_use]
     pub fn timeout(
         config: &Config,
@@ -115,8 +115,8 @@ impl Error {
         )
     }
 
-    /// Returns the error for a missing or incomplete answer. The loss of a kept connection is an
-    /// error only if the replacement was lost too.
+    /// Returns the error for a missing or incomplete answer. A lost kept connection is an error
+    /// only if its replacement was lost too.
     #[must_use]
     pub fn from_transport(
         what: &str,
@@ -217,8 +217,8 @@ fn network_advice(fault: NetworkFault) -> &'static str {
     }
 }
 
-/// Returns the advice to check the client certificate: a server that rejects it may send an alert
-/// or just close the connection.
+/// Returns a hint about the client certificate: a server that rejects it may send an alert or just
+/// close the connection.
 fn certificate_hint(config: &Config, is_likely: bool) -> &'static str {
     if is_likely && config.grant.authentication == ClientAuthentication::TlsClientAuth {
         "; the server may have rejected the client certificate"

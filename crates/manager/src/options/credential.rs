@@ -1,4 +1,4 @@
-//! The client's credential: exactly one, and an authentication method that fits it.
+//! Parses the client's credential and an authentication method that fits it.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::config::{AssertionSettings, Credential, CredentialConfig, CredentialF
 use oauth::{ClientAuthentication, ClientSecret, SigningAlgorithm, SigningKey};
 use transport::ClientIdentity;
 
-/// The options of a client certificate, which together give one credential.
+/// The options for a client certificate, which together form one credential.
 const IDENTITY: [&str; 4] = [
     table::CLIENT_CERTIFICATE.name,
     table::CLIENT_CERTIFICATE_FILE.name,
     table::CLIENT_KEY.name,
     table::CLIENT_KEY_FILE.name,
 ];
-/// The credentials: the label of each in messages, and the options that contain it.
+/// The credentials: for each, its label in messages and the options that contain it.
 const CREDENTIALS: [(&str, &[&str]); 6] = [
     (table::CLIENT_SECRET, &[table::CLIENT_SECRET]),
     (table::CLIENT_SECRET_FILE.name, &[table::CLIENT_SECRET_FILE.name]),
@@ -27,8 +27,8 @@ const CREDENTIALS: [(&str, &[&str]); 6] = [
     ("clientCertificate with clientKey", &IDENTITY),
     (table::CLIENT_ASSERTION_FILE.name, &[table::CLIENT_ASSERTION_FILE.name]),
 ];
-/// The capacity of the buffer for a JSON Web Key, enough for RSA 4096: a buffer that grew would
-/// leave a copy of the key in freed memory.
+/// The capacity of the buffer for a JSON Web Key, enough for a 4096-bit RSA key: a buffer that grew
+/// would leave a copy of the key in freed memory.
 const ROOM_FOR_KEY: usize = 8 * 1024;
 
 /// The kinds of credentials.
@@ -147,7 +147,7 @@ impl Options<'_> {
         Some(CredentialConfig::Given(Credential::Key(Arc::new(key))))
     }
 
-    /// Returns the private key that an option passes as PEM or as a JSON Web Key.
+    /// Returns the private key in an option, given as PEM or as a JSON Web Key.
     pub(super) fn signing_key(&mut self, name: &str) -> Option<SigningKey> {
         let text = match self.take(name)? {
             Given::Text(text) if !text.is_empty() => text,

@@ -1,5 +1,4 @@
-//! The kinds of options that need no code of their own: the rows of `options.json` name these
-//! kinds.
+//! The option kinds that need no code of their own. The rows of `options.json` name these kinds.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Given, Options};
 
-/// The largest number of seconds or milliseconds: the parser lowers larger numbers to this one. As
+/// The maximum number of seconds or milliseconds, to which the parser lowers larger numbers. In
 /// milliseconds, it is about 49 days.
 const LARGEST_NUMBER: f64 = u32::MAX as f64;
 

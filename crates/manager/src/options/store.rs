@@ -10,7 +10,7 @@ use crate::store::entry::StoreKeys;
 /// The methods of a store. The last one is optional.
 pub const STORE_METHODS: [&str; 4] = ["get", "set", "delete", "remake"];
 
-/// The minimum length of a secret from which the manager derives the keys of the store.
+/// The minimum length, in characters, of a secret from which the manager derives the store's keys.
 const SHORTEST_SECRET: usize = 24;
 
 impl Options<'_> {
@@ -61,7 +61,7 @@ impl Options<'_> {
         })
     }
 
-    /// Returns whether the store can replace its client, or `None` if it lacks another method.
+    /// Returns whether the store can replace its client, or `None` if it lacks a required method.
     fn store_methods(&mut self) -> Option<bool> {
         const EXPECTED: &str = "an object with the methods get, set and delete";
         match self.take(table::STORE)? {

@@ -19,7 +19,7 @@ pub enum Command {
     Delete(EntryKey),
     /// Replace a client that no longer works.
     Remake,
-    /// Nothing: the JavaScript thread answers this command itself, as soon as it is free.
+    /// Do nothing: the JavaScript thread answers this command itself as soon as it is free.
     Ping,
 }
 
@@ -33,12 +33,12 @@ impl Command {
     }
 }
 
-/// The answer of the store.
+/// The store's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreAnswer {
-    /// The store carried out the command. A read yields the value of the entry.
+    /// The store carried out the command. A read yields the entry's value.
     Done(Option<String>),
-    /// The command failed: the code of the error, or a text of this package that names the fault.
+    /// The command failed, with the error's code or a text from this package that names the fault.
     Failed(Option<String>),
 }
 

@@ -54,7 +54,7 @@ pub struct Circuit {
 pub struct Failed {
     /// Whether the failure opened the circuit, so that probes must begin.
     pub opens: bool,
-    /// Whether to log the failure: it is the first in a row.
+    /// Whether to log the failure: only the first of a series is logged.
     pub is_first: bool,
 }
 
@@ -125,7 +125,7 @@ impl Circuit {
         Failed { opens, is_first }
     }
 
-    /// Records a call that succeeded. Returns whether to log the end of a row of failures.
+    /// Records a call that succeeded. Returns whether to log the end of a series of failures.
     pub fn succeeded(&mut self, operation: Operation) -> bool {
         let State::Closed { errors } = &mut self.state else {
             return false;

@@ -1,9 +1,9 @@
 //! The entries of the shared store: their keys, and their encrypted values.
 //!
-//! Both need a secret that the store does not have. The key of an entry is a keyed hash of the
-//! version of this format and of all settings that decide which token the server grants. The
-//! encryption authenticates the key together with the value, so a value is valid under its own key
-//! only. The manager treats every other value as a miss.
+//! Both need a secret that the store does not have. An entry's key is a keyed hash of the format
+//! version and of all settings that decide which token the server grants. The encryption
+//! authenticates the key together with the value, so a value is valid only under its own key. The
+//! manager treats every other value as a miss.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,15 +24,14 @@ use crate::slot::Token;
 use crate::slot::schedule::{Life, part};
 use oauth::{AccessToken, DpopKey, Grant};
 
-/// The version of the format. Managers with different versions of the format do not find each
-/// other's entries.
+/// The version of the format. Managers with different versions do not find each other's entries.
 const VERSION: u8 = 1;
 const SALT: &[u8] = b"keycloak-token-manager shared store";
 /// The longest value that a manager decodes, in bytes: a token response has at most 1 MiB.
 const MAX_VALUE: usize = 2 * 1024 * 1024;
-/// How much earlier than its writer a reader stops using a token, because their clocks may differ.
+/// How much earlier a reader stops using a token than the writer, because their clocks may differ.
 const CLOCK_MARGIN: Duration = Duration::from_secs(2);
-/// The largest difference between two clocks that are each wrong by the margin.
+/// The largest difference between two clocks that are each off by at most the margin.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(4);
 /// Encodes an absent time or length.
 const ABSENT: u64 = u64::MAX;
@@ -55,15 +54,15 @@ impl fmt::Debug for StoreKeys {
 pub struct EntryKey(String);
 
 impl EntryKey {
-    /// Returns the key in the form in which the store receives it.
+    /// Returns the key as the store receives it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A token in the form in which the store holds it. All times follow the clock of the writer, since
-/// the Unix epoch.
+/// A token as the store holds it. All times follow the writer's clock and count from the Unix
+/// epoch.
 #[derive(Debug)]
 pub struct StoredToken {
     access_token: AccessToken,
@@ -82,7 +81,7 @@ impl StoreKeys {
     /// Derives the keys from a secret that all replicas have.
     ///
     /// # Errors
-    /// A bug in the library: the lengths of the keys are constant.
+    /// An error is a bug in the cryptography library, because the key lengths are constant.
     pub fn derive(secret: &str) -> Result<Self, Unspecified> {
         let secret = Salt::new(HKDF_SHA256, SALT).extract(secret.as_bytes());
         let names = secret.expand(&[b"names"], hmac::HMAC_SHA256)?.into();
@@ -101,7 +100,7 @@ impl StoreKeys {
         let head =
             [config.target.option(), config.target.url().as_str(), &grant.client_id, thumbprint];
         let fields: Vec<_> = grant.fields();
-        // A header such as `X-Forwarded-Host` decides which issuer grants the token.
+        // A header such as `X-Forwarded-Host` may decide which issuer grants the token.
         let headers: Vec<_> = config.headers.iter().collect();
         let mut hash = hmac::Context::with_key(&self.names);
         let mut add = |text: &str| {
@@ -129,8 +128,8 @@ impl StoreKeys {
         named(hmac::Context::with_key(&self.names))
     }
 
-    /// Encrypts a token for the entry with this key. Returns `None` if the system provides no random
-    /// numbers.
+    /// Encrypts a token for the entry with this key. Returns `None` if the system provides no
+    /// random numbers.
     #[must_use]
     pub fn seal(&self, key: &EntryKey, token: &Token) -> Option<String> {
         let text = token.access_token.expose();
@@ -163,8 +162,8 @@ impl StoreKeys {
         Some(URL_SAFE_NO_PAD.encode(value))
     }
 
-    /// Decrypts the value of the entry with this key. Returns `None` for any value that a manager
-    /// with the same secret did not write under this key.
+    /// Decrypts the value of the entry with this key. Returns `None` unless a manager with the same
+    /// secret wrote the value under this key.
     #[must_use]
     pub fn open(&self, key: &EntryKey, value: &str) -> Option<StoredToken> {
         if value.len() > MAX_VALUE {
@@ -210,8 +209,8 @@ impl StoredToken {
         })
     }
 
-    /// Returns the token for a manager with this expiry buffer and key. Returns `None` if the clock
-    /// of the writer was far ahead of this one. The returned token may have expired.
+    /// Returns the token for a manager with this expiry buffer and key. Returns `None` if the
+    /// writer's clock was far ahead of this manager's clock. The returned token may have expired.
     #[must_use]
     pub fn into_token(
         self,
@@ -229,8 +228,8 @@ impl StoredToken {
         };
         let margin = CLOCK_MARGIN.min(part(self.granted, 4));
         let hard = self.end.saturating_sub(self.sent).saturating_sub(margin);
-        // The claims follow the clock of the server, so they also bound the life if the clock of the
-        // writer was wrong.
+        // The claims follow the server's clock, so they bound the life even if the writer's clock
+        // was wrong.
         let claimed = self.expiry.map_or(Duration::MAX, |expiry| {
             expiry.saturating_sub(margin).saturating_sub(sent.wall)
         });

@@ -2,7 +2,7 @@
 //!
 //! The store belongs to the user and may be slow, unreliable or untrusted: [`entry`] encrypts the
 //! tokens for it, [`circuit`] decides whether the manager calls it, and every call has its own time
-//! limit. No failure of the store is a failure of an acquisition. The [`slot`](crate::slot) decides
+//! limit. A failure of the store never fails an acquisition. The [`slot`](crate::slot) decides
 //! whether the manager uses a token that the store returns.
 
 use std::collections::HashMap;
@@ -36,9 +36,9 @@ const CALL_LIMIT: Duration = Duration::from_millis(250);
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// The time within which an event loop that is not blocked answers a ping.
 const FREE_WITHIN: Duration = Duration::from_millis(20);
-/// The maximum number of calls at once, which also limits the calls that a store never answers.
+/// The maximum number of concurrent calls.
 const MAX_CALLS: usize = 64;
-/// The shortest life of an entry: some stores keep an entry with a shorter one for ever.
+/// The shortest life of an entry. Some stores keep an entry with a shorter life for ever.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
 /// The settings of a shared store.
@@ -58,7 +58,7 @@ pub(crate) struct SharedStore {
     settings: StoreConfig,
     circuit: Mutex<Circuit>,
     calls: Semaphore,
-    /// The entries that the manager is writing, each with the value to write next.
+    /// The entries that the manager is writing, each with its next command, if any.
     writes: Mutex<HashMap<EntryKey, Option<Command>>>,
     /// The number of failed calls, over all configurations of the manager.
     failures: Arc<AtomicU64>,
@@ -199,8 +199,8 @@ impl SharedStore {
         CALL_LIMIT.min(part(self.config.request_timeout, 2))
     }
 
-    /// Probes the store at intervals until it answers or the manager no longer exists. Sends no probe
-    /// while the last one is in flight, because a store that never answers would collect the probes.
+    /// Probes the store at intervals until it answers or the manager no longer exists. Sends no
+    /// probe while the last one is in flight, because probes would pile up in a hanging store.
     fn start_probes(self: &Arc<Self>, events: &Arc<dyn EventSink>) {
         let (store, events) = (Arc::downgrade(self), Arc::clone(events));
         tokio::spawn(async move {
@@ -227,8 +227,8 @@ impl SharedStore {
         });
     }
 
-    /// Probes the store, unless it has not answered the last call yet. Returns whether the store
-    /// answers, or `None` if the manager cannot tell, because the event loop is blocked.
+    /// Probes the store, unless the last call is still unanswered. Returns whether the store
+    /// answers, or `None` if the manager cannot tell because the event loop is blocked.
     async fn probe(
         &self,
         events: &Arc<dyn EventSink>,
@@ -245,7 +245,7 @@ impl SharedStore {
         has_started.then_some(false)
     }
 
-    /// Makes the store replace its client. The calls of the old client no longer count.
+    /// Makes the store replace its client. The old client's calls no longer count as in flight.
     async fn remake(&self, events: &Arc<dyn EventSink>, in_flight: &mut Option<PendingCall>) {
         match self.call_once(events, Command::Remake).await {
             Ok(Some(StoreAnswer::Done(_))) => *in_flight = None,
@@ -254,8 +254,8 @@ impl SharedStore {
         }
     }
 
-    /// Makes a call that concerns no entry. Returns its answer, or `None` if the functions belong to
-    /// an earlier configuration. Returns the call itself if it takes too long.
+    /// Makes a call that concerns no entry. Returns its answer, or `None` if the functions belong
+    /// to an earlier configuration. Returns the call itself if it takes too long.
     async fn call_once(
         &self,
         events: &Arc<dyn EventSink>,
@@ -276,8 +276,8 @@ impl SharedStore {
 }
 
 impl StoreEntry {
-    /// Returns the token of the entry. Treats a failure of the store as a miss, as well as an entry
-    /// that no manager with the same secret has written.
+    /// Returns the entry's token. A failure of the store counts as a miss, as does an entry that no
+    /// manager with the same secret has written.
     pub(crate) async fn read(
         &self,
         clock: &dyn Clock,
@@ -336,7 +336,7 @@ impl StoreEntry {
         }
     }
 
-    /// Deletes the entry, after a write in progress, which would otherwise restore it.
+    /// Deletes the entry after a write in progress, because that write would restore the entry.
     pub(crate) async fn delete(&self, events: &Arc<dyn EventSink>) {
         let command = Command::Delete(self.key.clone());
         self.write_in_turn(events, command).await;

@@ -1,5 +1,5 @@
 //! Fleets that share a store, in simulated time. `FLEET_LONG=1` runs every size, `--nocapture`
-//! prints the figures, and `FIGURES=<folder>` writes those of all sizes to that folder, for
+//! prints the figures, and `FIGURES=<folder>` writes the figures for all sizes to that folder, for
 //! `bench/fleet.js`.
 
 #![expect(
@@ -20,15 +20,15 @@ mod simulation;
 
 use simulation::{DAY, Fleet, HOUR, MINUTE, Outcome, SECOND, Scenario};
 
-/// A fleet with more managers than this simulates a shorter time, and at least an hour.
+/// A fleet with more managers than this simulates less than a day, but at least an hour.
 const MOST_MANAGER_DAYS: u64 = 3_000;
-/// A fleet with more managers than this runs without faults only, because its simulation takes
+/// A fleet with more managers than this runs only without faults, because its simulation takes
 /// minutes.
 const MOST_WITH_FAULTS: u64 = 100_000;
-/// The time during which the store is down in a simulation with faults, and the same for the server.
+/// How long the store and the server are down in a simulation with faults.
 const STORE_OUTAGE: u64 = 10 * MINUTE;
 const SERVER_OUTAGE: u64 = 5 * MINUTE;
-/// A share of the time that callers may wait: the first token of each manager.
+/// The share of a day for which callers may wait: enough for each manager's first token.
 const SHORT_WAIT: f64 = 1e-5;
 
 /// Runs a scenario, and prints its figures.
@@ -52,7 +52,7 @@ fn is_long() -> bool {
     env::var_os("FLEET_LONG").is_some()
 }
 
-/// Returns the numbers of replicas and of keys.
+/// Returns pairs of a number of replicas and a number of keys.
 fn sizes() -> Vec<(usize, usize)> {
     if !is_long() {
         return vec![(2, 1), (10, 1), (10, 10), (100, 1), (1_000, 1)];
@@ -62,7 +62,7 @@ fn sizes() -> Vec<(usize, usize)> {
     sizes.as_flattened().to_vec()
 }
 
-/// The same fleet with every fault: all replicas restart, then the store is down, then the server.
+/// Returns the scenario with all faults: restarts, an outage of the store, an outage of the server.
 fn with_faults(calm: &Scenario) -> Scenario {
     let quarter = calm.length / 4;
     Scenario {
@@ -114,7 +114,7 @@ fn a_fleet_of_any_size_logs_in_about_as_often_as_one_replica() {
         if managers == 100 || (is_long() && managers <= MOST_WITH_FAULTS) {
             let faulty = with_faults(&calm);
             let outcome = run("with faults", faulty.clone());
-            // Each replica logs in by itself while the store is down, and again when the server is
+            // Each replica logs in on its own while the store is down, and again when the server is
             // back.
             let more = outcome.logins.saturating_sub(shared.logins);
             assert!(more <= 5 * managers, "{replicas} replicas, {keys} keys: {outcome:?}");
@@ -154,7 +154,7 @@ fn ten_replicas_log_in_at_most_one_and_a_half_times_as_often_as_one_with_tokens_
             replicas,
             length: DAY.min(1_000 * life_ms),
             life: life_ms,
-            // The replicas use a token of less than 8 s until a quarter of its life before the end.
+            // For a token that lives less than 8 s, the clock margin is a quarter of its life.
             clock_error: 2_000.min(life_ms.cast_signed() / 4),
             ..Scenario::default()
         };
@@ -232,7 +232,7 @@ fn an_outage_of_the_store_costs_the_logins_of_the_replicas_and_nothing_after_it(
             ..Scenario::default()
         },
     );
-    // Ten minutes are three lives.
+    // Each replica needs about three tokens in ten minutes.
     let most = calm.logins + 4 * replicas as u64;
     assert!(outage.logins <= most, "{} instead of {}", outage.logins, calm.logins);
     assert!(outage.waiting < SHORT_WAIT, "{outage:?}");
@@ -260,7 +260,7 @@ fn an_outage_of_the_server_uses_no_token_after_its_life() {
             ..Scenario::default()
         };
         let outcome = run(name, scenario);
-        // The replicas wait for the rest of the outage only.
+        // The replicas wait only for the rest of the outage.
         assert!(outcome.waiting < 0.0145, "{outcome:?}");
     }
 }

@@ -1,10 +1,10 @@
 //! Simulates a fleet that shares a store: the real slot, entries and circuit, with a simulated
 //! server, store and clocks.
 //!
-//! A replica has one circuit, and a manager for each key. Every manager uses its token all the time;
-//! the simulation checks at every event that no token was used after the end of its life by the
-//! clock of the server. The simulation has neither the limit of the calls to the store at once nor
-//! the retries within a flight: each attempt is a flight, which reads the store first.
+//! A replica has one circuit, and a manager for each key. Every manager uses its token all the
+//! time. At every event, the simulation checks that no token was used after its life had ended by
+//! the server's clock. The simulation omits the limit on concurrent store calls and the retries
+//! within a flight: each attempt is a flight, which reads the store first.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -37,7 +37,7 @@ const LONGEST_DEPLOYMENT: u64 = 10 * MINUTE;
 /// A period of the simulated time, in ms.
 type Period = Range<u64>;
 
-/// The circumstances of a fleet.
+/// The conditions of a simulation.
 #[derive(Clone)]
 pub(crate) struct Scenario {
     pub(crate) replicas: usize,
@@ -50,15 +50,15 @@ pub(crate) struct Scenario {
     pub(crate) shares: bool,
     /// The largest error of a clock.
     pub(crate) clock_error: i64,
-    /// How far the clock of one replica is ahead.
+    /// How far one replica's clock is ahead.
     pub(crate) wrong_clock: i64,
-    /// Whether all replicas start within a second, not one after the other.
+    /// Whether all replicas start within a second instead of one after the other.
     pub(crate) starts_at_once: bool,
     /// The times at which all replicas restart, one after the other.
     pub(crate) restarts: Vec<u64>,
     pub(crate) store_outage: Period,
     pub(crate) server_outage: Period,
-    /// One of this many calls to the store fails.
+    /// One in this many calls to the store fails.
     pub(crate) loss: u64,
 }
 
@@ -91,11 +91,11 @@ impl Default for Scenario {
     }
 }
 
-/// What a scenario cost.
+/// The cost of a scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) logins: u64,
-    /// The most logins in one minute.
+    /// The maximum number of logins in one minute.
     pub(crate) busiest_minute: u64,
     /// The time that callers had to wait, as a fraction of the time of all managers.
     pub(crate) waiting: f64,
@@ -105,9 +105,9 @@ pub(crate) struct Outcome {
 
 enum Event {
     Restart(usize),
-    /// A replica, its process and the probe of its store. A process that has ended takes no event.
+    /// A probe of the store by this process of a replica. An ended process handles no events.
     Probe(usize, u32),
-    /// A manager, its process and what happens to it.
+    /// A step of a manager in this process.
     Manager(usize, u32, Step),
     Stored(usize, String, u64),
 }
@@ -117,13 +117,13 @@ enum Step {
     /// The first caller.
     Start,
     Wake(u64),
-    /// The store has answered, or not in time.
+    /// The store has answered, or the call has timed out.
     Read(FlightId, bool),
     /// The server has granted a token for the request sent at this time, or is down.
     Answer(FlightId, u64, bool),
 }
 
-/// An event and its time. Events of the same time happen in the order of their numbers.
+/// A time, a number and an event. Events at the same time happen in the order of their numbers.
 struct Scheduled(u64, u64, Event);
 
 impl PartialEq for Scheduled {
@@ -180,7 +180,7 @@ pub(crate) struct Fleet {
     number: u64,
     queue: BinaryHeap<Reverse<Scheduled>>,
     replicas: Vec<Replica>,
-    /// The managers of the first replica, one for each key, then those of the second one.
+    /// The managers of the first replica, one for each key, then those of the second replica.
     managers: Vec<Manager>,
     keys: Vec<Key>,
     minute: u64,
@@ -351,14 +351,14 @@ impl Fleet {
         self.replicas[self.managers[index].replica].process
     }
 
-    /// Plans a step of the present process of a manager.
+    /// Plans a step of a manager's current process.
     fn plan(&mut self, wait: u64, index: usize, step: Step) {
         let process = self.process_of(index);
         self.push(self.now + wait, Event::Manager(index, process, step));
     }
 
-    /// Counts the time since the last event of a manager, and checks the token that it used
-    /// meanwhile.
+    /// Counts the time since a manager's last event, and checks the token that callers have used
+    /// since.
     fn check(&mut self, index: usize) {
         let now = self.moment(index);
         let manager = &mut self.managers[index];
@@ -369,8 +369,7 @@ impl Fleet {
             return;
         };
         let granted: u64 = token.access_token.expose().parse().unwrap();
-        // A replica whose clock is further behind may use a token that is over, until an API rejects
-        // it.
+        // A replica whose clock is further behind may use an expired token until an API rejects it.
         let is_right = self.replicas[manager.replica].error >= -self.scenario.clock_error;
         let is_alive = self.now <= granted + self.scenario.life;
         assert!(is_alive || !is_right, "used for {} ms", self.now - granted);
@@ -379,7 +378,7 @@ impl Fleet {
         }
     }
 
-    /// Lets a caller use the token, and starts what is due.
+    /// Starts the flight that a caller needs or that is due, and plans the next wake-up.
     fn step(&mut self, index: usize) {
         let now = self.moment(index);
         let manager = &mut self.managers[index];
@@ -509,7 +508,7 @@ impl Fleet {
         self.step(index);
     }
 
-    /// Returns a token as its replica sees it. The server puts the end into it in whole seconds.
+    /// Returns a token as its replica sees it. The server states the expiry in whole seconds.
     fn granted(&self, index: usize, sent: u64) -> Token {
         let ago = ms(self.now - sent);
         let now = self.moment(index);

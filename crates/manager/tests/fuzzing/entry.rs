@@ -1,6 +1,6 @@
-//! The target for the entries of a shared store. An input is either a value as a store returns it, or
-//! (if it begins with `=`) a change to make to the value that a manager has written: pairs of a
-//! position and a byte to combine with.
+//! The target for the entries of a shared store. An input that begins with `=` changes a value that
+//! a manager has written: each pair of bytes is a position and the bits to flip there. Any other
+//! input is a value as a store returns it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use manager::store::entry::StoreKeys;
 use oauth::AccessToken;
 use stand_ins::scripted::config;
 
-/// Reads one value under a key, and under another one.
+/// Checks that keys open a value only if it is genuine, unchanged and under its own key.
 pub fn run(data: &[u8]) {
     let keys = StoreKeys::derive("a secret of the replicas").unwrap();
     let config = config();

@@ -1,10 +1,10 @@
-//! The target for the redactor. An input has a line from which the target makes a secret, a line
-//! that chooses the values to plant, their places and their spellings, and the text in which the
-//! target plants them.
+//! The target for the redactor. The first line of an input is the seed of a secret. The second line
+//! chooses the values to plant, their places and their spellings. The rest is the text in which the
+//! target plants the values.
 //!
 //! Every planted value contains `Xq`, which is readable in every spelling. The text does not
-//! contain `Xq`. Base64 would hide the mark, so the redactor may leave no eight characters of a
-//! planted Base64 value, unless they also occur elsewhere in the text.
+//! contain `Xq`. Base64 hides the mark, so the redactor must not leave eight consecutive characters
+//! of a planted Base64 value, unless they also occur elsewhere in the text.
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ fn check(cleaned: &str, text: &str, credentials: &[String]) {
     }
 }
 
-/// Returns the seed with `Xq` after every character, and with a plain letter in front.
+/// Returns the seed with `Xq` after every character, and with a marked letter in front.
 fn marked(seed: &str) -> String {
     let mut marked = "cXq".to_owned();
     for char in seed.chars().take(64) {

@@ -57,8 +57,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Returns the next event, if the bytes suffice. An event of a flight that does not exist becomes a
-/// call.
+/// Returns the next event, if enough bytes remain. An event of a flight that does not exist becomes
+/// a call.
 fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<SlotEvent> {
     let kind = bytes.next()?;
     Some(match kind % 32 {
@@ -116,8 +116,8 @@ fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<Slot
     })
 }
 
-/// Returns a time from zero to more than a day, mostly short, in steps of 4 ms, so that every point
-/// that divides a lifetime is a whole number of nanoseconds.
+/// Returns a time from zero to more than a day, usually a short one. It is a multiple of 4 ms, so
+/// that every point that divides a lifetime is a whole number of nanoseconds.
 fn duration(byte: u8) -> Ns {
     let unit_in_ms = [4, 40, 400, 1_000, 4_000, 20_000, 300_000, 3_600_000];
     Ns::from(byte / 8) * unit_in_ms[usize::from(byte % 8)] * (SECOND / 1_000)

@@ -57,7 +57,7 @@ impl Clock for StoppedClock {
 pub(crate) enum Outcome {
     Token,
     Refusal,
-    /// The runtime drops the task before it ends.
+    /// The runtime drops the task before the request ends.
     Lost,
 }
 
@@ -190,7 +190,7 @@ impl LoomWorld {
         self.queue.as_ref().expect("a world with a queue")
     }
 
-    /// Replaces the manager by one with a changed configuration.
+    /// Replaces the manager with one that has a changed configuration.
     pub(crate) fn reconfigure(&mut self, config: Config) {
         let events = match &self.queue {
             Some(queue) => queue.next_sink(),

@@ -1,6 +1,6 @@
 //! A caller that uses a manager as the facade does. It checks the properties that depend on the
 //! runtime: the age of tokens that the published version serves, deadlines, the number of requests,
-//! and the remains of finished flights. `fuzzing/slot` compares the decisions of the slot with a
+//! and the leftovers of finished flights. `fuzzing/slot` compares the decisions of the slot with a
 //! model.
 
 use std::collections::BTreeMap;
@@ -160,12 +160,12 @@ impl SimulatedClient {
         self.window.causes += 1;
     }
 
-    /// Steps the wall clock. A suspended machine looks like a step forward.
+    /// Steps the wall clock. A suspension of the machine looks like a step forward.
     pub(super) fn step_wall(&mut self, by_ms: i64) {
         let now = self.world.now();
         let (at, offset) = self.stepped;
-        // If steps follow each other too fast for the manager to notice each, only the first
-        // counts.
+        // Steps that follow each other too fast for the manager to notice each one count as one
+        // step from the lowest offset.
         if now.monotonic > at + NOTICED_WITHIN {
             self.stepped = (now.monotonic, now.offset());
         } else {
@@ -173,7 +173,7 @@ impl SimulatedClient {
         }
         self.world.clock.step_wall(by_ms);
         if by_ms > 0 {
-            // More time has passed, so a cool-down may have ended or a token expired.
+            // More time has passed, so a cool-down may have ended or a token may have expired.
             self.window.causes += 1;
         }
     }
@@ -223,8 +223,8 @@ impl SimulatedClient {
         }
     }
 
-    /// Returns a period without any event, which the test can skip without a comparison of the
-    /// clocks every second: the token is fresh, no refresh can begin yet, and the last acquisition
+    /// Returns a period in which nothing happens, so that the test need not compare the clocks
+    /// every second: the token is fresh, no refresh can begin yet, and the last acquisition
     /// succeeded.
     fn quiet(&self, end: Duration) -> Option<Duration> {
         let state = self.world.manager.snapshot();
@@ -260,7 +260,7 @@ impl SimulatedClient {
             Ok(token) => {
                 self.count("refreshed", 1);
                 self.has_failed = false;
-                // The token had expired, the held token outlives it, or the flight was detached:
+                // The token had expired, the held token outlives it, or the flight was detached, so
                 // the caller requests again.
                 if version == NO_TOKEN {
                     self.window.causes += 1 + waiters.len() as u64;

@@ -14,7 +14,7 @@ use stand_ins::simulated::SimulatedClock;
 /// The lifetime that a manager assumes if the server states none.
 const ASSUMED: Duration = Duration::from_secs(10);
 
-/// The reaction of the server to requests.
+/// The server's reaction to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Well,
@@ -42,7 +42,7 @@ pub(crate) const MOODS: [Mood; 9] = [
     Mood::Vague,
 ];
 
-/// A grant, which the text of its token describes.
+/// A grant, as the text of its token describes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Issue {
     pub(crate) at: Moment,
@@ -102,7 +102,7 @@ impl SimulatedServer {
         self.state.lock().mood = mood;
     }
 
-    /// Returns a configuration with the present secret.
+    /// Returns a configuration with the current secret.
     pub(crate) fn config(&self) -> Config {
         let secret = secret(&self.state.lock().secret);
         Config {

@@ -13,7 +13,7 @@ use super::facts::{LUCK, ModelFailure, SECOND};
 use super::pair::{Comparison, SlotEvent};
 use super::scenarios::{SCENARIOS, Scenario};
 
-/// One in this number of states is a sample: the test keeps the sample, and checks that the states
+/// One in this many states is a sample: the test keeps the sample, and checks that the states
 /// merged into it are equivalent.
 const SAMPLE: usize = 300;
 

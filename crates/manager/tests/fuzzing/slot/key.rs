@@ -10,8 +10,8 @@ use super::log::Log;
 use super::pair::Comparison;
 
 impl Log {
-    /// Returns all facts from which the log derives later answers. Two logs always give the same
-    /// answers if their facts are the same, with times relative to now and flights counted from the
+    /// Returns all facts from which the log derives later answers. Two logs with equal facts always
+    /// give the same answers. The facts contain times relative to now, and flights counted from the
     /// last one.
     fn essence(&self, now: Time) -> impl Debug {
         let current = self.current();

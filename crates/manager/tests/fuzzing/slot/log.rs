@@ -60,7 +60,7 @@ impl Tokens {
         self.held = self.successor.take().map(held);
     }
 
-    /// Applies what time alone changes: a successor settles, a held token expires.
+    /// Applies the changes that time alone causes: a successor settles, a held token expires.
     fn settle(&mut self, now: Time, since: usize) {
         let is_over = |held: &HeldToken| held.token.left(now) == 0;
         if let (Some(held), Some(successor)) = (&self.held, &self.successor)
@@ -318,8 +318,8 @@ impl Log {
                 return None;
             };
             let spare = token.left(entry.at) - self.minimum(flight)?;
-            // The pause of a new token counts from its birth. If the held token stayed, the pause
-            // counts from the landing.
+            // For a new token, the pause counts from its birth. If the held token stayed, it counts
+            // from the landing.
             let is_new = index == held.granted;
             let start = if is_new { 0 } else { token.age(entry.at) };
             let is_barely_met = spare < token.lifetime / 10;

@@ -20,7 +20,7 @@ use super::plain::{duration, moment, ns, number};
 pub(crate) enum SlotEvent {
     /// Time passes.
     Pass(Ns),
-    /// The wall clock steps. A suspended machine looks like a step forward.
+    /// The wall clock steps. A suspension of the machine looks like a step forward.
     WallStep(Ns),
     Call(Call),
     /// An API rejects the held token, or the last one if the slot holds none.
@@ -261,8 +261,8 @@ impl Comparison {
             same("the id", &self.slot.token_id(), &Some(id))?;
             same("the id served", &servable.unwrap_or(id), &id)?;
         }
-        // The slot serves a token without a call exactly when a call would return it without a new
-        // flight.
+        // The slot serves a token without a call if, and only if, a call would return it without a
+        // new flight.
         let decision = self.slot.clone().decide(at, Call::Any);
         let needs_nobody = matches!(
             decision,
@@ -275,9 +275,9 @@ impl Comparison {
         self.compare_wake()
     }
 
-    /// Compares the next wake. If a refresh is due even without use of the token, the wake is
-    /// immediate. Otherwise it is at a point at which the state may change, and the state does not
-    /// change earlier.
+    /// Compares the next wake. If a refresh is due even for an unused token, the wake is immediate.
+    /// Otherwise it falls on a point at which the state may change, and the state does not change
+    /// earlier.
     fn compare_wake(&self) -> Checked {
         let now = self.now;
         let wait = self.slot.next_change(moment(now)).map(ns);

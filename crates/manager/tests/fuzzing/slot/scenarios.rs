@@ -19,7 +19,7 @@ pub(crate) struct Scenario {
     jitter: Ns,
     met: Ns,
     missed: Ns,
-    /// The steps of the wall clock. A suspended machine looks like a step forward.
+    /// The steps of the wall clock. A suspension of the machine looks like a step forward.
     steps: &'static [Ns],
 }
 
@@ -102,7 +102,7 @@ const fn fails(flight: u32, failure: ModelFailure) -> SlotEvent {
     }
 }
 
-/// Returns sequences of events that lead to states far off.
+/// Returns sequences of events that lead to distant states.
 fn far_off() -> Vec<Vec<SlotEvent>> {
     let call = SlotEvent::Call(Call::Any);
     let (short, long) = (DEFAULT.short, DEFAULT.long);
@@ -117,7 +117,7 @@ fn far_off() -> Vec<Vec<SlotEvent>> {
         // A stale token whose refresh failed or brought no better token.
         [&holding[..], &[is_stale, call, fails(2, NETWORK)]].concat(),
         [&holding[..], &[is_stale, call, lands(2, 0)]].concat(),
-        // The same, while a detached flight can still land.
+        // A stale token whose refresh failed, while a detached flight can still land.
         vec![
             call,
             SlotEvent::Clear,
