@@ -91,10 +91,7 @@ export interface AcquisitionData {
   hasRecovered: boolean
 }
 
-/**
- * Checks a resource that the user's code names after it has created the manager. Returns the
- * faults of the resource.
- */
+/** Checks a resource that is not one of the options. Returns the faults of the resource. */
 export declare function checkResource(resource: unknown): FailureData | Unreadable | null
 
 /** A cool-down that started. */
@@ -145,7 +142,7 @@ export interface EarlierFlight {
 
 /** The environment variables that affect the transport. */
 export interface Environment {
-  /** Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves the verification of certificates on. */
+  /** Whether `NODE_TLS_REJECT_UNAUTHORIZED` leaves certificate verification on. */
   verifiesCertificates: boolean
   /** `https_proxy` or `HTTPS_PROXY`, whichever is set. */
   httpsProxy?: Variable
@@ -272,8 +269,8 @@ export declare function open(options: unknown, environment: Environment, listene
 export declare function readExtraCaCerts(path: string): void
 
 /**
- * The request of a derived manager, which JavaScript has checked. An absent field has the value of
- * the options.
+ * The request of a derived manager, which JavaScript has checked. An absent field takes its value
+ * from the options.
  */
 export interface RequestData {
   /** The user's token to exchange. */
@@ -290,7 +287,7 @@ export interface RequestData {
   audience?: Array<string>
   /** The resources. */
   requestedResource?: Array<string>
-  /** Additional form fields: names and values in turn. */
+  /** Additional form fields: alternating names and values. */
   parameters?: Array<string>
 }
 
