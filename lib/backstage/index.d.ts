@@ -24,15 +24,15 @@ export interface KeycloakTokenManagerService extends DerivedTokenManager, AsyncD
   /** The id of the plugin that received this service. */
   readonly pluginId: string;
   /**
-   * Does not close the manager, which other plugins use; the manager closes when the backend shuts
-   * down. A {@link KeycloakTokenManagersService} then no longer counts this plugin as a user of the
-   * manager.
+   * Does not close the manager, because other plugins may use it. The manager closes when the
+   * backend shuts down. After this call, a {@link KeycloakTokenManagersService} no longer counts
+   * this plugin as a user of the manager.
    */
   close(): Promise<void>;
 }
 
 /**
- * The service of a ref with `optional: true`, whose credentials may be missing.
+ * The service of a reference with `optional: true`, for which the credentials may be missing.
  *
  * @example
  * ```ts
@@ -58,12 +58,11 @@ export interface OptionalKeycloakTokenManagerService {
  * options that your code passes. All plugins of a backend share these managers.
  *
  * The service closes a manager that has been idle for 10 minutes (by default) if no plugin refers
- * to it any more: every plugin has dropped its reference or called `close()`. At most 100 managers
- * (by default) are open. To open another manager, the service closes the least recently used
- * manager, and prefers managers to which no plugin refers. A plugin can still use a closed manager:
- * the next call opens the manager again and requests a token. The service never closes a manager
- * during a call, so the number of open managers may exceed this limit while many calls are in
- * progress.
+ * to it any more: every plugin has dropped its reference or called `close()`. By default, at most
+ * 100 managers are open. To open another one, the service closes the least recently used manager,
+ * preferably one to which no plugin refers. A plugin can still use a closed manager: the next call
+ * opens the manager again and requests a token. The service never closes a manager during a call,
+ * so the number of open managers may exceed this limit while many calls are in progress.
  *
  * @example
  * ```ts
@@ -84,7 +83,7 @@ export interface OptionalKeycloakTokenManagerService {
 export interface KeycloakTokenManagersService {
   /** The id of the plugin that received this service. */
   readonly pluginId: string;
-  /** The number of open managers of all plugins. */
+  /** The number of managers that are open for all plugins together. */
   readonly size: number;
   /**
    * Returns the manager of the client `name` in the section `keycloak.clients`. The section of a
@@ -92,7 +91,7 @@ export interface KeycloakTokenManagersService {
    * edits of the configuration.
    *
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the client does not exist, or if its
-   *   section is incomplete or wrong.
+   *   section is incomplete or invalid.
    */
   get(name: string): KeycloakTokenManagerService;
   /**
@@ -100,12 +99,12 @@ export interface KeycloakTokenManagersService {
    * compares plain values, lists and records by value, and functions and other objects by identity,
    * so create your functions only once.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every wrong option.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every invalid option.
    */
   getFor(options: KeycloakTokenManagerOptions): KeycloakTokenManagerService;
   /**
    * Closes the manager of a named client, or the manager with these options, for all plugins. Later
-   * calls of that manager reject with `ERR_KEYCLOAK_CLOSED`. The next `get` or `getFor` opens a new
+   * calls to that manager reject with `ERR_KEYCLOAK_CLOSED`. The next `get` or `getFor` opens a new
    * manager.
    *
    * @returns A promise of a boolean: whether the service had such a manager.
@@ -115,18 +114,19 @@ export interface KeycloakTokenManagersService {
 
 /**
  * The service that the section `boost.kagenti.auth` configures. The service has a default factory:
- * a plugin declares the service as a dependency, and the backend needs no additional line. The id
+ * a plugin declares the service as a dependency, and the backend needs no additional code. The id
  * of the service is `keycloak-token-manager`.
  *
  * The section accepts the {@link KeycloakTokenManagerOptions} that YAML can express, under the same
- * names, and `sharedCache` and `telemetry`. If the section is missing, incomplete or wrong, the
+ * names, plus `sharedCache` and `telemetry`. If the section is missing, incomplete or invalid, the
  * plugins that depend on the service fail to start with `ERR_KEYCLOAK_CONFIG`. The service applies
- * an edit while the backend runs, and callers keep getting valid tokens. The service logs and
- * ignores an edit that is wrong or removes the section.
+ * edits of the configuration while the backend runs, and callers keep getting valid tokens. It logs
+ * and ignores an edit that is invalid or that removes the section.
  *
- * Services with equal options in one thread share one manager, even if they belong to different
- * copies of this package (of one major version, or of one minor version before 1.0.0). All options
- * except `resource`, `name`, `logger` and `telemetry` must be equal, including the credential.
+ * Within one thread, services with equal options share one manager, even if they belong to
+ * different copies of this package. The copies must have the same major version or, before 1.0.0,
+ * the same minor version. All options except `resource`, `name`, `logger` and `telemetry` must be
+ * equal, including the credential.
  *
  * @example
  * ```ts
@@ -199,7 +199,7 @@ export const keycloakTokenManagerServiceFactory: ServiceFactory<
 >;
 
 /**
- * A function that reads the options of a manager from a configuration. Empty strings in the options
+ * A function that reads a manager's options from a configuration. Empty strings in the options
  * count as absent. The service calls the function again after each edit of the configuration.
  *
  * @param config The configuration of the backend.
@@ -265,13 +265,11 @@ export interface KeycloakTokenManagerServiceRefOptions {
   knownKeys?: readonly string[] | undefined;
   /**
    * Whether plugins start even if the configuration contains no credentials. The service is then an
-   * {@link OptionalKeycloakTokenManagerService}. The service logs one warning for a partial
-   * section, and the plugins do not start if a section is wrong. Default: false.
+   * {@link OptionalKeycloakTokenManagerService}. For a partial section, the service logs one
+   * warning. If the section is invalid, the plugins do not start. Default: false.
    */
   optional?: boolean | undefined;
-  /**
-   * The option `tokenFetch` of the manager. In a configuration file, this option can only be `true`.
-   */
+  /** The manager's option `tokenFetch`. In a configuration file, this option can only be `true`. */
   tokenFetch?: true | TokenFetch | undefined;
 }
 
@@ -288,11 +286,11 @@ export interface KeycloakTokenManagerServiceRefOptions {
  *     "clientSecret": { "type": "string", "visibility": "secret" } } } } } } }
  * ```
  *
- * If the credentials are missing or partial, or an option is wrong, the plugins that depend on the
- * service fail to start with an `ERR_KEYCLOAK_CONFIG` that names the key or the service, and the
- * cause.
+ * If the credentials are missing or partial, or an option is invalid, the plugins that depend on
+ * the service fail to start with an `ERR_KEYCLOAK_CONFIG`, which names the cause and either the key
+ * or the service.
  *
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for invalid arguments.
  * @example
  * ```ts
  * import {
@@ -320,16 +318,15 @@ export function createKeycloakTokenManagerServiceRef<IsOptional extends boolean 
 >;
 
 /**
- * Creates a reference to an additional service of several managers, with another section or other
- * limits.
+ * Creates a reference to an additional service of several managers, with its own section or limits.
  *
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the section whose
- *   keys are the names of clients. Default: `keycloak.clients`. Declare the secrets of another
- *   section as for {@link createKeycloakTokenManagerServiceRef}. `maxManagers`: the maximum number
- *   of open managers, an integer of at least 1. Default: 100. `idleTimeoutMs`: the time after which
- *   the service closes an unused manager, in milliseconds, a number from 1 to 2,147,483,647.
- *   Default: 600,000.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for wrong arguments.
+ *   keys are the names of clients. Default: `keycloak.clients`. If you choose another section,
+ *   declare its secrets as for {@link createKeycloakTokenManagerServiceRef}. `maxManagers`: the
+ *   maximum number of open managers, an integer of at least 1. Default: 100. `idleTimeoutMs`: the
+ *   time in milliseconds after which the service closes an unused manager, a number from 1 to
+ *   2,147,483,647. Default: 600,000.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for invalid arguments.
  * @example
  * ```ts
  * import { createKeycloakTokenManagersServiceRef } from 'keycloak-token-manager/backstage';
@@ -349,11 +346,11 @@ export function createKeycloakTokenManagersServiceRef(options: {
 }): ServiceRef<KeycloakTokenManagersService, 'plugin', 'singleton'>;
 
 /**
- * Reads the options of a manager from a section of the configuration, for code that creates the
- * manager itself. Numbers and booleans may be strings, because `${NAME}` yields strings. Empty
- * strings count as absent. The manager checks the values; this function checks the keys and their
- * types. With `sharedCache: true` in the section, the options have the store that all managers of
- * this backend share.
+ * Reads a manager's options from a section of the configuration, for code that creates the manager
+ * itself. Numbers and booleans may be strings, because `${NAME}` yields strings. Empty strings
+ * count as absent. The manager checks the values; this function checks the keys and their types.
+ * With `sharedCache: true` in the section, the options contain the store that all managers of this
+ * backend share.
  *
  * @param key The key of the section. Default: `boost.kagenti.auth`.
  * @param options `knownKeys`: keys of the section that belong to other code. The function does not
@@ -361,7 +358,7 @@ export function createKeycloakTokenManagersServiceRef(options: {
  * @returns `undefined` if the configuration has no such section, or if every key in the section is
  *   empty.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names the key of the section and
- *   each option that is missing, unknown or of a wrong type, but never a value.
+ *   each option that is missing, unknown or of the wrong type, but never a value.
  * @example
  * ```ts
  * import type { RootConfigService } from '@backstage/backend-plugin-api';
@@ -384,8 +381,7 @@ export function readKeycloakTokenManagerOptions(
  * Reads the configuration of the augment plugin: `auth.tokenEndpoint`, `auth.clientId` and
  * `auth.clientSecret`, and the keys `skipTlsVerify`, `tokenExpiryBufferSeconds` and `baseUrl` next
  * to `auth`. `baseUrl` becomes `resource.baseUrl`. The function also reads `auth.sharedCache` and
- * `auth.storeKey`. The function does not read the time limits of the plugin, because they concern
- * the API.
+ * `auth.storeKey`. It does not read the plugin's time limits, because they concern the API.
  *
  * @param key The key of the section. Default: `augment.kagenti`.
  * @returns `undefined` if none of the three credentials has a value.
@@ -441,8 +437,8 @@ export function readCostManagementOptions(
  *
  * @param id The id of the provider, below `catalog.providers.keycloakOrg`. Default: `default`.
  * @returns `undefined` if neither `clientId` nor `clientSecret` has a value.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the provider is incomplete or wrong, or has
- *   `username` but no `clientSecret`. The message names the key and the fault.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the provider is incomplete or invalid, or
+ *   if it has `username` but no `clientSecret`. The message names the key and the fault.
  * @example
  * ```ts
  * import {

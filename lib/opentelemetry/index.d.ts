@@ -20,14 +20,14 @@ export interface InstrumentOptions {
 }
 
 /**
- * Makes a manager and its derived managers report metrics and spans, which the page
+ * Makes a manager and its derived managers report the metrics and spans that
  * `docs/observability.md` lists. Call this function after your OpenTelemetry SDK has started: a
  * meter that exists before the SDK starts never records a value. The telemetry also ends when you
  * close the manager.
  *
  * @returns A function that ends the telemetry of the manager.
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the package `@opentelemetry/api` is not
- *   installed; `ERR_KEYCLOAK_REQUEST` if an argument is wrong.
+ *   installed; `ERR_KEYCLOAK_REQUEST` if an argument is invalid.
  * @example
  * ```ts
  * import { KeycloakTokenManager } from 'keycloak-token-manager';

@@ -1,7 +1,7 @@
 import type { TokenStore } from 'keycloak-token-manager';
 
 /**
- * The members of a Keyv that {@link fromKeyv} uses.
+ * The methods of a Keyv that {@link fromKeyv} uses.
  *
  * @example
  * ```ts
@@ -18,9 +18,9 @@ export interface KeyvCache {
 }
 
 /**
- * Creates a store from a Keyv (version 4, 5 or 6) with the adapter of a server. You own the Keyv
- * and its connection: the store adds listeners for `error` events, and does not close the
- * connection.
+ * Creates a store from a Keyv (version 4, 5 or 6) whose adapter connects to a server. You own the
+ * Keyv and its connection: the store never closes the connection. It adds listeners for `error`
+ * events.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not a Keyv, or if the Keyv
  *   keeps its entries in this process.
@@ -38,7 +38,7 @@ export interface KeyvCache {
 export function fromKeyv(keyv: KeyvCache): TokenStore;
 
 /**
- * The members of Backstage's `CacheService` that {@link fromBackstageCache} uses.
+ * The methods of Backstage's `CacheService` that {@link fromBackstageCache} uses.
  *
  * @example
  * ```ts
@@ -87,19 +87,19 @@ export interface BackstageCacheManager {
  * Creates a store from Backstage's cache. In the configuration, `sharedCache: true` does this for
  * you.
  *
- * With a function, the store opens the cache at the first call, and opens another cache if the
- * first one no longer answers: the Redis client of some Backstage releases never reconnects after
- * its connection has ended. The connections of a `CacheManager` do not keep the process alive.
+ * With a function, the store opens the cache at the first call, and opens another one if the first
+ * no longer answers, because the Redis client of some Backstage releases never reconnects after its
+ * connection has ended. The connections of a `CacheManager` do not keep the process alive.
  *
  * A `CacheService` belongs to a plugin, and other plugins do not find its entries.
  *
  * @param cache A `CacheService`, a `CacheManager`, or a function that returns either of them or a
  *   promise of either.
- * @param id The id with which the store calls `forPlugin` of a `CacheManager`. Default:
+ * @param id The id that the store passes to the method `forPlugin` of a `CacheManager`. Default:
  *   `keycloak-token-manager`.
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if an argument is wrong, or if the
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if an argument is invalid, or if the
  *   `CacheManager` keeps its entries in this process (`backend.cache.store: memory`). With a
- *   function, the calls of the store reject instead.
+ *   function, calls to the store reject instead.
  * @example
  * ```ts
  * import { CacheManager } from '@backstage/backend-defaults/cache';
@@ -123,8 +123,8 @@ export function fromBackstageCache(
 ): TokenStore;
 
 /**
- * The members of a client of the package `redis` that {@link fromNodeRedis} uses. Cluster clients
- * and client pools have these members, too.
+ * The methods of a client of the package `redis` that {@link fromNodeRedis} uses. Cluster clients
+ * and client pools have these methods too.
  *
  * @example
  * ```ts
@@ -142,8 +142,8 @@ export interface NodeRedisClient {
 
 /**
  * Creates a store from a client of the package `redis` (node-redis, version 4 or later). Connect
- * the client, and close it when you no longer need it: the store adds a listener for `error`
- * events, and neither connects nor closes the client.
+ * the client, and close it when you no longer need it: the store does neither. It adds a listener
+ * for `error` events.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not such a client.
  * @example
@@ -161,8 +161,8 @@ export interface NodeRedisClient {
 export function fromNodeRedis(client: NodeRedisClient): TokenStore;
 
 /**
- * The members of a client of ioredis or iovalkey that {@link fromIoredis} uses. Cluster clients
- * have these members, too.
+ * The methods of a client of ioredis or iovalkey that {@link fromIoredis} uses. Cluster clients
+ * have these methods too.
  *
  * @example
  * ```ts
@@ -180,7 +180,7 @@ export interface IoredisClient {
 
 /**
  * Creates a store from a client of the package `ioredis` or `iovalkey`. Close the client when you
- * no longer need it: the store adds a listener for `error` events, and does not close the client.
+ * no longer need it: the store does not. It adds a listener for `error` events.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the argument is not such a client.
  * @example

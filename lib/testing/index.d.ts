@@ -49,17 +49,17 @@ export interface FakeTokenEndpointOptions {
    */
   tokenSize?: number | undefined;
   /**
-   * The treatment of DPoP proofs (RFC 9449). `supported`: the endpoint verifies a proof as Keycloak
-   * does, and binds the token to the key. `required`: the endpoint also refuses a request without a
-   * proof. `ignored`: the endpoint grants bearer tokens, as Keycloak before 26.4 does. Default:
-   * `supported`.
+   * How the endpoint treats DPoP proofs (RFC 9449). `supported`: the endpoint verifies a proof as
+   * Keycloak does, and binds the token to the key. `required`: the endpoint also refuses a request
+   * without a proof. `ignored`: the endpoint grants bearer tokens, as Keycloak before 26.4 does.
+   * Default: `supported`.
    */
   dpop?: 'supported' | 'required' | 'ignored' | undefined;
   /**
    * The nonce that a DPoP proof must carry. The endpoint sends the nonce in the `DPoP-Nonce` header
    * of every token response. If a proof does not carry the nonce, the endpoint refuses the request
-   * with the error `use_dpop_nonce`. Visible ASCII characters, without double quotation marks or
-   * backslashes. Default: none, as in Keycloak.
+   * with the error `use_dpop_nonce`. The nonce must consist of visible ASCII characters other than
+   * double quotation marks and backslashes. Default: none, as in Keycloak.
    */
   dpopNonce?: string | undefined;
 }
@@ -86,8 +86,8 @@ export type FakeTokenRequestAuthentication =
   | 'none';
 
 /**
- * The DPoP proof of a token request, decoded and not verified: the answer says whether the endpoint
- * accepted the proof.
+ * The DPoP proof of a token request, decoded but not verified. The answer to the request shows
+ * whether the endpoint accepted the proof.
  *
  * @example
  * ```ts
@@ -143,7 +143,7 @@ export interface FakeTokenRequest {
   readonly scope: string | undefined;
   /**
    * The fields of the form without `client_secret`, `client_assertion`, `subject_token` and
-   * `assertion`. If the form has a field twice, the first value counts.
+   * `assertion`. If the form contains a field more than once, the first value counts.
    */
   readonly parameters: Readonly<Record<string, string>>;
   /** The headers except `authorization`, with names in lower case. */
@@ -230,8 +230,8 @@ export interface FakeTokenAnswer {
   /** The fault in the answer. Default: none. */
   fault?: FakeTokenFault | undefined;
   /**
-   * Time between two bytes of the body if `fault` is `drip`, in ms, a number from 1 to 2,147,483,647.
-   * Default: 100.
+   * Time in ms between two bytes of the body if `fault` is `drip`: a number from 1 to
+   * 2,147,483,647. Default: 100.
    */
   dripMs?: number | undefined;
 }
@@ -259,7 +259,7 @@ export type FakeTokenAnswerSource =
     ) => FakeTokenAnswer | undefined | Promise<FakeTokenAnswer | undefined>);
 
 /**
- * A running endpoint. The methods refuse a wrong argument with a `TypeError`.
+ * A running endpoint. The methods refuse an invalid argument with a `TypeError`.
  *
  * @example
  * ```ts
@@ -357,7 +357,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   /**
    * Stops the endpoint and closes its connections immediately. Afterwards, the endpoint does not
    * keep the process alive. Idempotent. Rejects if a function that you passed to {@link setAnswer}
-   * or {@link answerNext} failed.
+   * or {@link answerNext} threw an error or returned an invalid answer.
    */
   close(): Promise<void>;
   /** Does the same as {@link close}, for `await using`. */
@@ -366,16 +366,17 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 
 /**
  * Starts a token endpoint for tests on a free port of 127.0.0.1. The endpoint answers client
- * credentials and token exchange requests as Keycloak 26 does, including Keycloak's refusals. The
- * endpoint signs its tokens with RS256. You can script any other answer. By default, native code
+ * credentials and token exchange requests as Keycloak 26 does, including Keycloak's refusals. You
+ * can script any other answer. The endpoint signs its tokens with RS256. By default, native code
  * sends the token requests of a `KeycloakTokenManager`, so tools that replace `fetch` or
  * `node:http` do not see these requests (see the option `tokenFetch`).
  *
  * The endpoint accepts the secret by both methods (`client_secret_post`, `client_secret_basic`),
  * grants any scope, and names the scope in the answer. The endpoint does not verify client
- * assertions: it refuses a client that sends only an assertion.
+ * assertions, so it refuses a client that sends only an assertion.
  *
- * @returns A promise of the endpoint. The promise rejects with a `TypeError` if an option is wrong.
+ * @returns A promise of the endpoint. The promise rejects with a `TypeError` if an option is
+ *   invalid.
  * @example
  * ```ts
  * import { KeycloakTokenManager } from 'keycloak-token-manager';
