@@ -12,8 +12,8 @@
  *   "Signed JWT".
  * - `tls_client_auth`: presents a certificate in the TLS handshake (RFC 8705 §2.1). Keycloak calls
  *   this "X509 Certificate". The token endpoint must use https.
- * - `client_assertion_file`: sends an assertion that another program signs and keeps fresh in a
- *   file, such as a projected Kubernetes service account token or a SPIFFE JWT-SVID.
+ * - `client_assertion_file`: sends an assertion from a file, such as a projected Kubernetes service
+ *   account token or a SPIFFE JWT-SVID. Another program signs the assertion and keeps it fresh.
  *
  * @example
  * ```ts
@@ -83,7 +83,8 @@ export type SigningAlgorithm =
  */
 export interface PrivateJsonWebKey {
   /**
-   * `RSA` for 2048 to 4096 bits (a multiple of 512), `EC` for P-256 or P-384, `OKP` for Ed25519.
+   * `RSA` for a 2048-, 3072- or 4096-bit key, `EC` for a P-256 or P-384 key, `OKP` for an Ed25519
+   * key.
    */
   kty: 'RSA' | 'EC' | 'OKP';
   /** The `kid` header of assertions, unless the option `keyId` is set. */
@@ -96,12 +97,13 @@ export interface PrivateJsonWebKey {
 }
 
 /**
- * Receives log lines. Backstage's `LoggerService` and `console` both fit. The manager ignores
+ * Receives log lines. You can pass Backstage's `LoggerService` or `console`. The manager ignores
  * errors that a logger throws.
  *
- * The manager logs each acquired token with `debug`, the first of consecutive failures with `warn`,
- * and the recovery with `info`. The manager logs each warning about the configuration once. No line
- * contains a secret, a token or an assertion. The manager itself never calls `error`.
+ * The manager logs each successful acquisition with `debug`, the first of several consecutive
+ * failures with `warn`, and the recovery with `info`. It logs each warning about the configuration
+ * only once. No line contains a secret, a token or an assertion. The manager itself never calls
+ * `error`.
  *
  * @example
  * ```ts
@@ -131,10 +133,11 @@ export interface KeycloakTokenManagerLogger {
  * A key has fewer than 64 characters. Keys and values consist of letters, digits, `-` and `_`. The
  * manager encrypts the values, so the store needs no access control of its own. Each value contains
  * its expiry time, so the store may keep a value for longer than `ttlMs`. The manager waits at most
- * 250 ms for each call, and no call to the manager fails because of the store. After a call that
- * takes longer, or after two consecutive errors, the manager only sends the store one probe every
- * five seconds, until a probe succeeds. The manager sends no probe while the last one has not
- * settled, so each promise must settle at some time, or the store must have the method `remake`.
+ * 250 ms for each call to the store. A failure of the store never makes a call to the manager fail.
+ * After a store call that takes longer, or after two consecutive errors, the manager stops using
+ * the store and sends it one probe every five seconds until a probe succeeds. The manager waits for
+ * each probe to settle before it sends the next one. Every promise that the store returns must
+ * therefore settle eventually, unless the store has the method `remake`.
  *
  * @example
  * ```ts
@@ -164,15 +167,15 @@ export interface TokenStore {
   /**
    * Stores a value.
    *
-   * @param ttlMs The time after which the store may delete the value, in ms, an integer ≥ 1,000.
+   * @param ttlMs The time in ms after which the store may delete the value: an integer ≥ 1,000.
    */
   set(key: string, value: string, ttlMs: number): Promise<unknown>;
   /** Deletes a value. */
   delete(key: string): Promise<unknown>;
   /**
-   * Replaces the store's client, because the present client may no longer work. The manager calls
-   * this method after every second failed probe, and then no longer waits for calls to the old
-   * client. To keep the client, throw an error or reject.
+   * Replaces the store's client, which may have stopped working. The manager calls this method
+   * after every second failed probe, and then stops waiting for calls to the old client. To keep
+   * the current client, throw an error or return a promise that rejects.
    */
   remake?(): void | Promise<void>;
 }
@@ -184,11 +187,11 @@ export interface TokenStore {
  *
  * The manager passes the URL as a string, and an `init` with `method`, `headers`, `body`,
  * `redirect: 'manual'` and `signal`. The manager aborts the signal when the deadline passes or you
- * close the manager. The function must not follow redirects: if `redirected` of the response is
+ * close the manager. The function must not follow redirects: if the response's `redirected` is
  * true, or its `url` is not the requested URL, the acquisition fails with `ERR_KEYCLOAK_PROTOCOL`.
- * If the function fails and the `code` of the error or of a `cause` concerns certificates or TLS,
- * the acquisition fails with `ERR_KEYCLOAK_TLS`. After any other error, the acquisition fails with
- * the retryable `ERR_KEYCLOAK_NETWORK`.
+ * If the function throws an error or its promise rejects, the acquisition fails with the retryable
+ * `ERR_KEYCLOAK_NETWORK`, or with `ERR_KEYCLOAK_TLS` if the error's `code` (or the `code` of a
+ * nested `cause`) concerns certificates or TLS.
  *
  * @example
  * ```ts
@@ -229,7 +232,7 @@ export interface TokenFetchInit {
   method: string;
   /** The headers, with names in lower case. The values may be secrets. */
   headers: Record<string, string>;
-  /** The form of a token request or a revocation, which may contain a secret. */
+  /** The encoded form of a token or revocation request. It may contain a secret. */
   body?: string;
   /** Always `manual`. */
   redirect: 'manual';
@@ -293,21 +296,22 @@ export interface TokenFetchResponse {
 export interface ResourceOptions {
   /**
    * Absolute `http` or `https` URL of the API, without userinfo, query or fragment. Only its origin
-   * receives the token. `fetch` resolves relative inputs against the URL as a folder: with
-   * `https://api.example/v1`, `agents` resolves to `/v1/agents` and `/agents` to `/agents`.
+   * receives the token. `fetch` resolves a relative input as if this URL ended with a slash: with
+   * `https://api.example/v1`, `agents` resolves to `/v1/agents`, and `/agents` resolves to
+   * `/agents`.
    */
   baseUrl: string;
   /**
-   * Header that names the user on whose behalf you make a call. Default: `X-Backstage-User`. Set
-   * the user of a call with {@link AuthenticatedRequestInit.backstageUser}. The manager refuses
-   * headers that carry credentials, such as `Authorization`, and headers that control how a server
-   * reads the request.
+   * Header that names the user on whose behalf you make a call. Default: `X-Backstage-User`. To
+   * name the user, set {@link AuthenticatedRequestInit.backstageUser} in the call. The manager
+   * refuses headers that carry credentials, such as `Authorization`, and headers that control how a
+   * server reads the request.
    */
   userHeader?: string | undefined;
   /**
    * Function that sends the requests to the API instead of the global `fetch`, such as undici's
    * `fetch` with a dispatcher, or a test double. Default: the global `fetch`, which the manager
-   * looks up at each call. The function receives a string, or the caller's own `Request`. The
+   * looks up at each request. The function receives a string, or the caller's own `Request`. The
    * manager passes `redirect: 'manual'`, so the function must return redirects with their status
    * and `Location`, as Node's `fetch` does.
    */
@@ -315,12 +319,11 @@ export interface ResourceOptions {
 }
 
 /**
- * A manager that was derived from another manager: for another request of the same client
+ * A manager that was derived from another manager: for another request for the same client
  * ({@link KeycloakTokenManager.for}), for a user ({@link KeycloakTokenManager.onBehalfOf}), or for
- * another API ({@link KeycloakTokenManager.withResource}). It shares the configuration, the
- * credential and the connections of that manager, and closes when you close that manager. A manager
- * for another request or for a user has its own token and counters; a manager for another API
- * shares them.
+ * another API ({@link KeycloakTokenManager.withResource}). A derived manager shares the
+ * configuration, the credential and the connections of the other manager, and closes when you close
+ * that manager. It has its own token and counters, unless it was derived for another API.
  *
  * @example
  * ```ts
@@ -349,8 +352,8 @@ export type DerivedTokenManager = Pick<
 >;
 
 /**
- * The request of a derived manager. An absent member has the value of the manager whose method you
- * call.
+ * The request of a derived manager. An absent property takes its value from the manager whose
+ * method you call.
  *
  * @example
  * ```ts
@@ -361,24 +364,24 @@ export type DerivedTokenManager = Pick<
  */
 export interface ExchangeRequest {
   /**
-   * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes,
-   * at most 4,000 characters in total, because Keycloak ignores a longer scope without an error.
-   * The order does not matter.
+   * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes.
+   * The scopes must have at most 4,000 characters in total, because Keycloak ignores longer scopes
+   * without an error. Their order does not matter.
    */
   scope?: string | readonly string[] | undefined;
   /**
    * Audiences to request (RFC 8693 §2.1), each of 1 to 4,000 characters. In a token exchange, each
-   * audience is the id of a Keycloak client. Keycloak ignores this member for the client's own
-   * token; the manager then logs one warning.
+   * audience is the id of a Keycloak client. For the client's own token, Keycloak ignores the
+   * audiences, and the manager logs one warning if the token lacks one of them.
    */
   audience?: string | readonly string[] | undefined;
   /** Resources to request (RFC 8707), each of 1 to 4,000 characters. */
   requestedResource?: string | readonly string[] | undefined;
-  /** Additional form fields, which replace the additional form fields of the manager. */
+  /** Additional form fields. They replace all `parameters` of the manager. */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * The API that `fetch` calls, in the form of the option `resource`. The manager refuses plain
-   * http except on loopback.
+   * The API that `fetch` calls, in the same form as the option `resource`. The manager refuses
+   * plain http except on loopback.
    */
   resource?: ResourceOptions | undefined;
   /**
@@ -404,8 +407,8 @@ export interface ExchangeRequest {
 export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'> {
   /**
    * Requests the token with the JWT authorization grant (RFC 7523 §2.1): `assertion` is a signed
-   * JWT of at most 20,000 characters, or a function that returns one or a promise of one. The
-   * manager calls the function before each token request, because Keycloak accepts an assertion
+   * JWT of at most 20,000 characters, or a function that returns such a JWT or a promise of one.
+   * The manager calls the function before each token request, because Keycloak accepts an assertion
    * only once. If the function throws, calls reject with `ERR_KEYCLOAK_CREDENTIAL`, and the thrown
    * error is the `cause`. Keycloak has supported this grant since release 26.6.
    */
@@ -424,17 +427,17 @@ export interface DerivedRequest extends Omit<ExchangeRequest, 'subjectTokenType'
  */
 export interface CloseOptions {
   /**
-   * Whether the manager revokes its valid tokens, and the valid tokens of its derived managers (RFC
-   * 7009), before the promise resolves. The revocation takes 2 s at most, and the manager logs the
-   * outcome. Default: `false`. APIs that verify tokens offline accept a revoked token until it
-   * expires. The manager does not revoke the tokens that it shares through the option `store`.
+   * Whether the manager revokes its own valid tokens and those of its derived managers (RFC 7009)
+   * before the promise resolves. Default: `false`. The revocation takes at most 2 s, and the
+   * manager logs the outcome. APIs that verify tokens offline accept a revoked token until it
+   * expires. The manager does not revoke tokens that it shares through the option `store`.
    */
   revoke?: boolean | undefined;
 }
 
 /**
- * The `init` of {@link KeycloakTokenManager.fetch}: the `init` of the platform's `fetch` with more
- * members.
+ * The `init` of {@link KeycloakTokenManager.fetch}: the `init` of the platform's `fetch` with
+ * additional properties.
  *
  * @example
  * ```ts
@@ -455,8 +458,8 @@ export interface AuthenticatedRequestInit extends RequestInit {
   /**
    * The user for whom you make the call, as an entity ref such as `user:default/jane`: a non-empty
    * string of printable ASCII characters without leading or trailing spaces. The call rejects with
-   * `ERR_KEYCLOAK_REQUEST` for any other value. `fetch` sends the user with this call only and
-   * replaces a header of the same name.
+   * `ERR_KEYCLOAK_REQUEST` for any other value. `fetch` sends this user only with this call, in the
+   * header `resource.userHeader`, and replaces a header of the same name.
    */
   backstageUser?: string | undefined;
   /**
@@ -465,10 +468,10 @@ export interface AuthenticatedRequestInit extends RequestInit {
    */
   minValiditySeconds?: number | undefined;
   /**
-   * The access token of the user for whom you make the call. `fetch` sends a token from
-   * {@link KeycloakTokenManager.onBehalfOf}. The call rejects with `ERR_KEYCLOAK_REQUEST` if this
-   * member is present without a token, even if it is `undefined`: a call without a user must never
-   * run with the rights of the service.
+   * The access token of the user for whom you make the call. Instead of the manager's own token,
+   * `fetch` sends the token that {@link KeycloakTokenManager.onBehalfOf} obtains. If this property
+   * is present without a token, even as `undefined`, the call rejects with `ERR_KEYCLOAK_REQUEST`:
+   * a call that is meant for a user must never run with the rights of the service.
    */
   onBehalfOf?: string;
   /** The scopes of the token for this call; see {@link KeycloakTokenManager.for}. */
@@ -521,9 +524,9 @@ export interface KeycloakTokenManagerOptions {
   /** Id of the client, a non-empty string. */
   clientId: string;
   /**
-   * Secret of the client. Exactly one credential is required: a secret, a private key, or a
-   * certificate with its key, each as a value or in a file; or an assertion in a file. A function
-   * may return the secret or a promise of the secret. The manager calls the function once per
+   * Client secret. Exactly one credential is required: a secret, a private key or a certificate
+   * with its key (each as a value or in a file), or an assertion in a file. The option may also be
+   * a function that returns the secret or a promise of it. The manager calls the function once per
    * acquisition, and once more if the server refuses the client, to pick up a rotated secret. The
    * function runs on the thread that created the manager, so a blocked event loop delays a refresh.
    * If the function throws, or does not provide a non-empty string within `requestTimeoutMs`, the
@@ -533,8 +536,8 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Path of a file that holds the secret. The manager reads the file at every acquisition and drops
    * one trailing newline. If the server refuses the client, the manager reads the file again. If
-   * the server has accepted this secret before, the manager keeps reading the file for up to 0.6 s,
-   * so that you can change the secret in the file and on the server up to half a second apart.
+   * the server has accepted this secret before, the manager keeps reading the file for up to 0.6 s.
+   * You can therefore change the secret in the file and on the server up to half a second apart.
    */
   clientSecretFile?: string | undefined;
   /**
@@ -543,10 +546,10 @@ export interface KeycloakTokenManagerOptions {
    */
   clientAuthentication?: ClientAuthentication | undefined;
   /**
-   * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. The PEM text may be PKCS #8,
-   * PKCS #1 or SEC 1; the JSON Web Key may be a JSON string or an object. The key must be RSA of
-   * 2048 to 4096 bits (a multiple of 512), EC on P-256 or P-384 (in PKCS #8 or as a JSON Web Key),
-   * or Ed25519. The manager refuses an encrypted key.
+   * Private key for `private_key_jwt`, in PEM or as a JSON Web Key. The PEM form may be PKCS #8,
+   * PKCS #1 or SEC 1. A JSON Web Key may be an object or a JSON string. The key must be a 2048-,
+   * 3072- or 4096-bit RSA key, a P-256 or P-384 EC key, or an Ed25519 key. The manager accepts a
+   * P-384 key only in PKCS #8 or as a JSON Web Key. It refuses an encrypted key.
    */
   privateKey?: string | PrivateJsonWebKey | undefined;
   /**
@@ -559,13 +562,13 @@ export interface KeycloakTokenManagerOptions {
   keyId?: string | undefined;
   /**
    * Algorithm of signed assertions. Default: the `alg` of the JSON Web Key, or else `RS256`,
-   * `ES256`, `ES384` or `EdDSA`, depending on the type of the key; `HS256` for a secret.
+   * `ES256`, `ES384` or `EdDSA`, depending on the key type; `HS256` for a secret.
    */
   signingAlgorithm?: SigningAlgorithm | undefined;
   /**
    * Claim `aud` of signed assertions. Default: the issuer. Without `issuer`, the default is
-   * `tokenEndpoint` without `/protocol/openid-connect/token`. Set this option if Keycloak has a
-   * different public hostname.
+   * `tokenEndpoint` without `/protocol/openid-connect/token`. Set this option if Keycloak's public
+   * hostname differs from the hostname in `tokenEndpoint`.
    */
   assertionAudience?: string | undefined;
   /** PEM client certificate for `tls_client_auth`, followed by the intermediate certificates. */
@@ -597,19 +600,20 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Scopes to request (RFC 6749 §3.3), as a space-separated string or as an array of single scopes.
    * Default: none. The scopes must have at most 4,000 characters in total, because Keycloak ignores
-   * longer scopes without an error. The manager sends the scopes in this order, and replicas share
-   * a token through `store` only if the order is the same.
+   * longer scopes without an error. The manager sends the scopes in the order in which you list
+   * them. Replicas share a token through `store` only if they list the scopes in the same order.
    */
   scope?: string | readonly string[] | undefined;
   /**
    * Audiences to request (form field `audience`, RFC 8693 §2.1). Default: none. Each audience must
-   * have 1 to 4,000 characters. Keycloak reads this field in a token exchange only: for the
-   * client's own token, assign a client scope with an audience mapper and request it with `scope`.
+   * have 1 to 4,000 characters. Keycloak reads this field only in a token exchange. To add an
+   * audience to the client's own token, assign a client scope with an audience mapper, and request
+   * that client scope with `scope`.
    */
   audience?: string | readonly string[] | undefined;
   /**
    * Resources to request (form field `resource`, RFC 8707). Default: none. Each resource must have
-   * 1 to 4,000 characters. Keycloak reads this field with an experimental feature only.
+   * 1 to 4,000 characters. Keycloak reads this field only if an experimental feature is enabled.
    */
   requestedResource?: string | readonly string[] | undefined;
   /**
@@ -624,15 +628,15 @@ export interface KeycloakTokenManagerOptions {
    * treats the values as secrets. Default: none. The manager refuses `Authorization`, `DPoP`,
    * `Cookie`, `Host`, `Accept-Encoding`, `Content-*`, `Proxy-*` and headers that control the
    * connection. A value must consist of printable ASCII characters, without leading or trailing
-   * spaces. The manager sends the headers to the configured origin, and to the token endpoint of
-   * the discovery document if that endpoint uses https. Messages may show the values of `Forwarded`
-   * and of `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`, `-Proto` and `-Server`, because these
-   * values are addresses.
+   * spaces. The manager sends the headers to the configured origin, and to the token endpoint in
+   * the discovery document if that endpoint uses https. The manager does not redact the values of
+   * `Forwarded` and of `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`, `-Proto` and `-Server`,
+   * because these values are not secret.
    */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * Time before the expiry of a token at which the manager replaces the token. The manager limits
-   * this time to half of the token's lifetime. A non-negative integer, in seconds. Default: 60.
+   * Time before a token's expiry at which the manager replaces the token. The manager limits this
+   * time to half of the token's lifetime. A non-negative integer, in seconds. Default: 60.
    */
   tokenExpiryBufferSeconds?: number | undefined;
   /**
@@ -660,7 +664,7 @@ export interface KeycloakTokenManagerOptions {
   skipTlsVerify?: boolean | undefined;
   /**
    * URL of an http, https or SOCKS5 proxy, or `false` for none. The manager never shows the user
-   * name or the password of the URL. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The
+   * name or the password in the URL. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The
    * constructor reads these environment variables; their lower-case names take precedence.
    */
   proxy?: string | false | undefined;
@@ -673,7 +677,7 @@ export interface KeycloakTokenManagerOptions {
    * `requestTimeoutMs` stay the same. The function runs on the thread, and in the
    * `AsyncLocalStorage` context, in which you created the manager. You cannot combine `tokenFetch`
    * with `proxy`, `ca`, `caFile`, `skipTlsVerify: true` or a client certificate: configure the
-   * function instead. A function that presents a client certificate needs `clientAuthentication:
+   * function instead. If the function presents a client certificate, set `clientAuthentication:
    * 'tls_client_auth'` and no credential. Some guarantees do not hold with `tokenFetch`: a refresh
    * waits while the event loop is blocked, an open request keeps the process alive, and secrets are
    * on the JavaScript heap. The function, not the manager, limits the time to connect, closes idle
@@ -683,32 +687,32 @@ export interface KeycloakTokenManagerOptions {
   /** The API to which `fetch` may send the token. Default: none. */
   resource?: ResourceOptions | undefined;
   /**
-   * Maximum number of tokens of users (`onBehalfOf`) that the manager keeps. The manager drops the
-   * least recently used token first. An integer of at least 1, in tokens. Default: 10000.
+   * Maximum number of user tokens (`onBehalfOf`) that the manager keeps. The manager drops the
+   * least recently used token first. An integer of at least 1. Default: 10000.
    */
   maxUserTokens?: number | undefined;
   /**
-   * Whether the server binds tokens to a key, so that a stolen token is useless (DPoP, RFC 9449).
-   * Default: false. The manager sends a proof of the key with every token request, and `fetch`
-   * sends one with every request to the API. The API must accept the scheme `DPoP`. Keycloak has
-   * supported DPoP by default since 26.4.
+   * Whether the manager requests tokens that the server binds to a key (DPoP, RFC 9449). A stolen
+   * token is then useless. Default: false. The manager sends a proof of the key with every token
+   * request, and `fetch` sends one with every request to the API. The API must accept the scheme
+   * `DPoP`. Keycloak has supported DPoP by default since 26.4.
    */
   dpop?: boolean | undefined;
   /**
-   * Private key for `dpop`, in the forms of `privateKey`. Default: a generated key for ES256. The
-   * key decides the algorithm: `RS256` (or `PS256`, if that is the `alg` of the JSON Web Key),
-   * `ES256`, `ES384` or `EdDSA`. RSA is slow: a proof with 2048 bits takes about twenty times as
-   * long as one with P-256. Without this option, the manager creates a key, which never leaves
-   * native memory.
+   * Private key for `dpop`, in the same forms as `privateKey`. Default: a generated key for ES256.
+   * The key determines the algorithm: `RS256` (or `PS256`, if that is the `alg` of the JSON Web
+   * Key), `ES256`, `ES384` or `EdDSA`. RSA is slow: signing a proof with a 2048-bit RSA key takes
+   * about twenty times as long as with a P-256 key. Without this option, the manager generates a
+   * key, which never leaves native memory.
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
    * Store in which replicas share encrypted tokens, so that one replica requests a token for all of
-   * them. Default: none. The manager reads the store before it sends a token request, and writes
-   * the tokens that the server grants. No call fails because the store fails or does not answer
-   * within 250 ms. The manager never stores a token that is bound to a generated DPoP key. The
-   * manager calls the store's methods on the thread where you created the manager, in the
-   * `AsyncLocalStorage` context of that moment.
+   * them. Default: none. Before the manager sends a token request, it looks for a token in the
+   * store. When the server grants a token, the manager writes this token to the store. No call
+   * fails because the store fails or does not answer within 250 ms. The manager never stores a
+   * token that is bound to a generated DPoP key. The manager calls the store's methods on the
+   * thread, and in the `AsyncLocalStorage` context, in which you created the manager.
    */
   store?: TokenStore | undefined;
   /**
@@ -719,14 +723,15 @@ export interface KeycloakTokenManagerOptions {
    */
   storeKey?: string | undefined;
   /**
-   * Whether `store` may also hold the tokens of users (`onBehalfOf`) and of assertions (`grant`).
-   * Default: false. The manager never stores a token for which a function provides the assertion.
+   * Whether `store` may also hold tokens that the manager obtains for users (`onBehalfOf`) or with
+   * assertions (`grant`). Default: false. The manager never stores a token that it obtains with an
+   * assertion from a function.
    */
   storeUserTokens?: boolean | undefined;
   /**
-   * Whether token requests carry the header `traceparent` of the active span, so that the spans of
-   * Keycloak join your traces. Default: false. The option needs the package `@opentelemetry/api`.
-   * The global propagator writes the header for the span that is active in the call that starts the
+   * Whether token requests carry the header `traceparent` of the active span, so that Keycloak's
+   * spans join your traces. Default: false. The option needs the package `@opentelemetry/api`. The
+   * global propagator writes the header for the span that is active in the call that starts the
    * request. A background refresh sends no such header.
    */
   propagateTraceContext?: boolean | undefined;
@@ -741,7 +746,7 @@ export interface KeycloakTokenManagerOptions {
 
 /**
  * Options of {@link KeycloakTokenManager.getToken}. The call rejects with `ERR_KEYCLOAK_REQUEST` if
- * an option is unknown or wrong.
+ * an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -761,13 +766,13 @@ export interface GetTokenOptions {
    */
   minValiditySeconds?: number | undefined;
   /**
-   * Ends the wait of this caller only: the call rejects with the reason of the signal, and the
-   * token request continues.
+   * Ends only this call's wait: when the signal aborts, the call rejects with the signal's reason,
+   * and the token request continues.
    */
   signal?: AbortSignal | undefined;
   /**
    * Whether the manager requests a new token even if a valid token is cached. Default: `false`. The
-   * manager sends the request after the call: if an earlier request is still in progress, the call
+   * new request always starts after the call: if an earlier request is still in progress, the call
    * first waits until that request has ended. If the new request fails, the call rejects and the
    * cached token stays.
    */
@@ -830,8 +835,8 @@ export interface RequestHeadersOptions {
   /**
    * URL of the request, with the scheme `http`, `https`, `ws` or `wss`. With the option `resource`,
    * a relative URL resolves against `resource.baseUrl`, and the call rejects with
-   * `ERR_KEYCLOAK_REQUEST` for another origin; `ws` counts as `http`, and `wss` as `https`.
-   * Required with the option `dpop`.
+   * `ERR_KEYCLOAK_REQUEST` for another origin. For the comparison of origins, `ws` counts as
+   * `http`, and `wss` as `https`. Required with the option `dpop`.
    */
   url?: string | URL | undefined;
   /**
@@ -910,8 +915,8 @@ export interface KeycloakTokenManagerSnapshot {
    */
   state: 'empty' | 'fresh' | 'stale' | 'failing' | 'closed';
   /**
-   * Seconds since the manager requested the cached token. Absent, like the next two members, if no
-   * token is cached.
+   * Seconds since the manager requested the cached token. Absent, like the next two properties, if
+   * no token is cached.
    */
   tokenAgeSeconds?: number;
   /** Seconds until the cached token becomes stale; negative once the token is stale. */
@@ -921,15 +926,15 @@ export interface KeycloakTokenManagerSnapshot {
   /** Time of the last successful acquisition, in ms since the epoch. */
   lastSuccessAt?: number;
   /**
-   * The last failed acquisition: its error code, and the time of the failure, in ms since the
-   * epoch.
+   * The last failed acquisition: its error code (`code`), and the time of the failure in ms since
+   * the epoch (`at`).
    */
   lastFailure?: { code: KeycloakTokenErrorCode; at: number };
   /** Totals since the manager was created. */
   counters: KeycloakTokenManagerCounters;
   /**
-   * The number of finished acquisitions (`count`), and the sum of their durations, the longest
-   * duration and the last duration, in ms.
+   * The number of finished acquisitions (`count`), and their durations in ms: the sum of all
+   * durations (`sum`), the longest (`max`) and the most recent (`last`).
    */
   acquisitionLatencyMs: { count: number; sum: number; max: number; last: number };
   /**
@@ -939,11 +944,10 @@ export interface KeycloakTokenManagerSnapshot {
   derived?: {
     /** The number of managers that have requested a token and are still in use. */
     managers: number;
-    /** The number of valid tokens that they hold. */
+    /** The number of valid tokens that these managers hold. */
     tokens: number;
     /**
-     * The sums of the counters of all derived managers, including the managers that the parent has
-     * released.
+     * The sum of each counter over all derived managers, including managers that no longer exist.
      */
     counters: KeycloakTokenManagerCounters;
   };
@@ -992,15 +996,15 @@ export interface KeycloakTokenManagerCounters {
    */
   storeHits: number;
   /**
-   * The number of calls to the store that failed or took too long. The value is 0 in a derived
-   * manager, which uses the store of the manager from which it was derived.
+   * The number of calls to the store that failed or took too long. Always 0 in a derived manager:
+   * the manager from which it was derived counts these calls.
    */
   storeFailures: number;
 }
 
 /**
- * The members of every message that a manager publishes on `node:diagnostics_channel`. No message
- * contains a secret, a token or any information about a user.
+ * The properties of every message that a manager publishes on `node:diagnostics_channel`. No
+ * message contains a secret, a token or any information about a user.
  *
  * @example
  * ```ts
@@ -1041,18 +1045,19 @@ export interface KeycloakTokenAcquisitionMessage extends KeycloakTokenMessage {
    * - `miss`: a call found no token that meets its requirements.
    * - `refresh`: the cached token was due for replacement.
    * - `forced`: a call set `forceRefresh`.
-   * - `rejected`: a call found no token, because an API had rejected it or a caller had cleared it.
+   * - `rejected`: a call found no token, because an API had rejected the token or a caller had
+   *   cleared it.
    */
   cause: 'miss' | 'refresh' | 'forced' | 'rejected';
   /** The form field `grant_type` of the token request. */
   grantType: string;
   /** The time at which the acquisition started, in ms since the epoch. */
   startedAt: number;
-  /** At the end: the number of token requests. Absent if you closed the manager before the end. */
+  /** At the end: the number of token requests. Absent if the manager was closed first. */
   attempts?: number;
-  /** At the end: the duration in seconds, including the wait for the credential and all attempts. */
+  /** At the end: the duration in seconds, with the wait for the credential and all attempts. */
   durationSeconds?: number;
-  /** At the end: `acquired`, or the code of the error. */
+  /** At the end: `acquired`, or the error code. */
   outcome?: 'acquired' | KeycloakTokenErrorCode;
   /** At the end of a failed acquisition: the error, without the `cause` that your code threw. */
   error?: KeycloakTokenError;
@@ -1079,8 +1084,8 @@ export interface KeycloakTokenInvalidationMessage extends KeycloakTokenMessage {
    * - `dropped`: the manager dropped its token.
    * - `kept`: the manager kept its token, because of a cool-down or too many invalidations.
    * - `ignored`: the rejected token is not the cached token.
-   * - `detached`: no token was cached; the manager does not cache the token of the request in
-   *   progress.
+   * - `detached`: no token was cached, and the manager will not cache the token that the request in
+   *   progress returns.
    */
   outcome: 'dropped' | 'kept' | 'ignored' | 'detached';
 }
@@ -1102,9 +1107,9 @@ export interface KeycloakTokenInvalidationMessage extends KeycloakTokenMessage {
 export interface KeycloakTokenCoolDownMessage extends KeycloakTokenMessage {
   /** `started`: an acquisition failed. `ended`: the first acquisition after failures succeeded. */
   state: 'started' | 'ended';
-  /** At the start: the code of the error. */
+  /** At the start: the error code. */
   code?: KeycloakTokenErrorCode;
-  /** At the start: the time during which the manager sends no token request, in seconds. */
+  /** At the start: the time in seconds during which the manager sends no token request. */
   seconds?: number;
   /** At the start: the number of consecutive failures. */
   failures?: number;
@@ -1128,11 +1133,12 @@ export interface KeycloakTokenStoreMessage extends KeycloakTokenMessage {
   /** The method of the option `store`. */
   operation: 'get' | 'set' | 'delete' | 'remake';
   /**
-   * `done`: the method succeeded. `miss`: `get` found no entry. `failed`: the method threw, its
-   * promise rejected, or `get` returned a value of another type.
+   * `done`: the method succeeded. `miss`: `get` found no entry. `failed`: the method threw an
+   * error, its promise rejected, or `get` returned a value that is neither a string nor `undefined`
+   * or `null`.
    */
   outcome: 'done' | 'miss' | 'failed';
-  /** The time until the promise of the method settled, in seconds. */
+  /** The time in seconds until the method's promise settled. */
   durationSeconds: number;
 }
 
@@ -1150,27 +1156,29 @@ export interface KeycloakTokenStoreMessage extends KeycloakTokenMessage {
  * ```
  */
 export type KeycloakTokenErrorCode =
-  /** The options are wrong. Not retryable. */
+  /** The options are invalid. Not retryable. */
   | 'ERR_KEYCLOAK_CONFIG'
-  /** An argument of a call is wrong, or `fetch` must not send the request. Not retryable. */
+  /** An argument of a call is invalid, or `fetch` must not send the request. Not retryable. */
   | 'ERR_KEYCLOAK_REQUEST'
   /** The manager cannot read or use a secret, key, certificate or assertion. Not retryable. */
   | 'ERR_KEYCLOAK_CREDENTIAL'
   /**
    * The server refused the request with an OAuth error; see `oauthError`. Retryable for
    * `temporarily_unavailable`, `server_error`, and a token exchange that the manager did not send.
+   * See {@link KeycloakTokenManager.onBehalfOf} for the limit on refused exchanges.
    */
   | 'ERR_KEYCLOAK_OAUTH'
   /**
    * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429,
-   * 5xx, and a 403 or 404 without JSON after a success.
+   * 5xx, and a 403 or 404 from a gateway. A 403 or 404 counts as a gateway's if its body is not
+   * JSON and the server has granted a token before.
    */
   | 'ERR_KEYCLOAK_HTTP'
   /** The token response or the discovery document is not usable. Not retryable. */
   | 'ERR_KEYCLOAK_PROTOCOL'
   /** DNS failed, or the connection was refused, reset or cut short. Retryable. */
   | 'ERR_KEYCLOAK_NETWORK'
-  /** The verification of the certificate or the TLS handshake failed. Not retryable. */
+  /** Certificate verification or the TLS handshake failed. Not retryable. */
   | 'ERR_KEYCLOAK_TLS'
   /** The acquisition took longer than `requestTimeoutMs`. Retryable. */
   | 'ERR_KEYCLOAK_TIMEOUT'
@@ -1182,7 +1190,8 @@ export type KeycloakTokenErrorCode =
 /**
  * The only error class of this package. An error never shows a secret, a token or an assertion.
  *
- * `cause` is the error that led to this one, if any, for example the error of a secret function.
+ * `cause` is the error that led to this one, if any, for example an error that a secret function
+ * threw.
  *
  * @example
  * ```ts
@@ -1222,8 +1231,8 @@ export class KeycloakTokenError extends Error {
    */
   readonly oauthErrorDescription?: string;
   /**
-   * The time to wait before the next call, in ms after the failure of this call: the rest of the
-   * cool-down, or a longer time if the server sent `Retry-After`.
+   * The time to wait before the next call, in ms from the moment at which this call failed: the
+   * rest of the cool-down, or longer if the server's `Retry-After` is longer.
    */
   readonly retryAfterMs?: number;
   /** The number of token requests that the failed acquisition sent. */
@@ -1235,7 +1244,7 @@ export class KeycloakTokenError extends Error {
 }
 
 /**
- * A manager returns access tokens of a service account (OAuth 2.0 client credentials grant, RFC
+ * A manager provides access tokens for a service account (OAuth 2.0 client credentials grant, RFC
  * 6749 §4.4). The manager caches the token, sends one token request no matter how many callers
  * wait, and refreshes the token in the background.
  *
@@ -1260,23 +1269,23 @@ export class KeycloakTokenManager implements AsyncDisposable {
   /**
    * Checks the options. Sends no request and starts no thread.
    *
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every wrong option.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every invalid option.
    */
   constructor(options: KeycloakTokenManagerOptions);
   /**
    * Returns an access token that is valid now. While a valid token is cached, the call costs about
    * as much as awaiting a resolved promise.
    *
-   * After a transient failure, the manager repeats the request up to twice and, while callers wait
-   * without a cached token, also until half of `requestTimeoutMs` has passed. An acquisition that
-   * follows a failed one makes a single attempt.
+   * After a transient failure, the manager repeats the request up to twice. While callers wait and
+   * no token is cached, it keeps repeating the request until half of `requestTimeoutMs` has passed.
+   * An acquisition that follows a failed one makes only one attempt.
    *
    * After a failed acquisition, calls without a valid cached token reject immediately with the same
    * error until a cool-down is over. After `ERR_KEYCLOAK_OAUTH`, `ERR_KEYCLOAK_CREDENTIAL` and
    * `ERR_KEYCLOAK_TLS`, the cool-down lasts 1 s and doubles up to 30 s with each further failure;
-   * after other errors, the cool-down lasts 0.5 s and doubles up to 5 s. The manager adds a random
-   * part of up to 25 %. A longer `Retry-After` extends the cool-down to at most 30 s.
-   * `retryAfterMs` of the error is the time to wait.
+   * after other errors, the cool-down lasts 0.5 s and doubles up to 5 s. The manager lengthens each
+   * cool-down at random by up to 25 %. A longer `Retry-After` extends the cool-down, to at most
+   * 30 s. The error's `retryAfterMs` is the time to wait.
    *
    * @returns A promise of the token. It rejects with a {@link KeycloakTokenError}, or with the
    *   reason of `signal`.
@@ -1289,7 +1298,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   getToken(options?: GetTokenOptions): Promise<string>;
   /**
-   * Does the same as {@link getToken} and returns the token with its metadata.
+   * Does the same as {@link getToken}, but returns the token with its metadata.
    *
    * @example
    * ```ts
@@ -1303,7 +1312,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *
    * @param minLifetimeMs The minimum remaining validity of the token, in ms, a number ≥ 0.
    * @returns A promise of the token. It rejects as the promise of {@link getToken} does, and with
-   *   `ERR_KEYCLOAK_REQUEST` if `minLifetimeMs` is wrong.
+   *   `ERR_KEYCLOAK_REQUEST` if `minLifetimeMs` is invalid.
    * @example
    * ```ts
    * const token = await manager.getTokenForStreaming(120_000);
@@ -1314,12 +1323,12 @@ export class KeycloakTokenManager implements AsyncDisposable {
   /**
    * Drops the cached token if it is the token that a resource server rejected. Returns whether the
    * manager dropped the token. The manager keeps the token during a cool-down, if the last drop was
-   * too recent, or if the budget of drops is used up. The manager spaces the drops of each route:
-   * it keeps a replacement for at least 1 s, and doubles this pause up to 60 s while the route
-   * rejects the replacements too. The budget of all routes together is eight drops, to which the
-   * manager adds one drop per minute. Three of the eight are for routes that have not rejected a
-   * replacement. Without an argument, the method does the same as {@link clearCache} and returns
-   * whether the manager dropped a token.
+   * too recent, or if the budget of drops is used up. It spaces the drops of each route: it keeps a
+   * replacement for at least 1 s, and doubles this pause up to 60 s while the route rejects the
+   * replacements too. All routes share a budget of eight drops, which refills by one drop per
+   * minute. Three of the eight drops are reserved for routes that have not rejected a replacement.
+   * Without an argument, the method does the same as {@link clearCache} and returns whether the
+   * manager dropped a token.
    *
    * @param rejected The token that the resource server rejected.
    * @param route A label for the part of the API that rejected the token, for example the URL
@@ -1336,9 +1345,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
   invalidateToken(rejected?: string, route?: string): boolean;
   /**
    * Drops the cached token. A request in progress still serves the callers that wait for it, but
-   * the manager does not cache the resulting token. The first three calls within ten seconds take
-   * effect. Further calls do nothing until 1 s after the manager adopted the last replacement; this
-   * pause doubles up to 60 s while the calls continue. Ten seconds without a call end the limit.
+   * the manager does not cache the resulting token. Of the calls within ten seconds, the first
+   * three take effect. A further call takes effect only if the manager adopted the last replacement
+   * at least 1 s earlier. This pause doubles up to 60 s while the calls continue. After ten seconds
+   * without a call, the limit starts anew.
    *
    * @example
    * ```ts
@@ -1348,30 +1358,31 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   clearCache(): void;
   /**
-   * Calls the platform's `fetch` with the access token, for URLs at the origin of
-   * `resource.baseUrl` only. `fetch` replaces an `Authorization` header of the caller. The function
-   * works without `this`, so you can pass it to other libraries.
+   * Calls the platform's `fetch` with the access token, but only for URLs at the origin of
+   * `resource.baseUrl`. `fetch` replaces the caller's `Authorization` header. The function works
+   * without `this`, so you can pass it to other libraries.
    *
    * - After a 401, `fetch` drops the token as {@link invalidateToken} does and sends the request
-   *   once more with a new token, for every HTTP method. `fetch` returns the 401 if the manager
-   *   keeps the token (with the exception below), if the API rejects the new token too, if `fetch`
-   *   cannot send the body again (a stream as `init.body`, or the body of a `Request` that is
-   *   larger than 1 MiB or not finished when the 401 arrives), or if `WWW-Authenticate` requires a
-   *   remedy other than a new token. Do not change the body before the response has arrived.
-   * - If the manager keeps the token and the same route accepted the token within the last minute,
-   *   `fetch` sends the request once more with the same token: one of several replicas may have
-   *   rejected the token.
-   * - A redirect to a login page at another origin counts as a 401. `fetch` sends a GET or HEAD
-   *   request once more. The call rejects with `ERR_KEYCLOAK_REQUEST` for any other method, if the
-   *   manager keeps the token, or after a second such redirect.
+   *   once more with a new token, whatever the HTTP method. `fetch` returns the 401 if the manager
+   *   keeps the token (but see the next point), if the API rejects the new token too, if
+   *   `WWW-Authenticate` requires a remedy other than a new token, or if `fetch` cannot send the
+   *   body again. `fetch` cannot send a stream (`init.body`) again. It can send the body of a
+   *   `Request` again if the body has at most 1 MiB and has ended when the 401 arrives. Do not
+   *   change the body before the response has arrived.
+   * - If the manager keeps the token, but the same route accepted this token within the last
+   *   minute, `fetch` sends the request once more with the same token. Perhaps only one of the
+   *   API's replicas rejected the token.
+   * - A redirect to a login page at another origin counts as a 401, but `fetch` sends only a GET or
+   *   HEAD request once more. For any other method, and wherever `fetch` would return a 401, the
+   *   call rejects with `ERR_KEYCLOAK_REQUEST`.
    * - With the option `dpop`, every request carries a proof of the key. If a 401 demands a nonce
    *   (`use_dpop_nonce`) and `fetch` can send the body again, `fetch` sends the request once more
    *   with the nonce. Such a 401 does not reject the token, and `fetch` may still repeat the
    *   request after another 401.
-   * - `fetch` follows at most 20 redirects within the origin, with the token and the user.
-   *   `redirected` of the response is nevertheless false; `url` is the last URL. The platform
+   * - `fetch` follows at most 20 redirects within the origin, with the token and the user. The
+   *   response's `redirected` is nevertheless false; its `url` is the last URL. The platform
    *   compares `integrity` with the first response, so a call with `integrity` fails if the API
-   *   redirects the call or `fetch` sends the call again.
+   *   redirects it or if `fetch` sends it again.
    * - {@link close} does not abort a request that `fetch` has already sent.
    *
    * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` if the URL or a
@@ -1394,14 +1405,14 @@ export class KeycloakTokenManager implements AsyncDisposable {
     init?: AuthenticatedRequestInit,
   ) => Promise<Response>;
   /**
-   * Returns the headers that authenticate a request that you send yourself, for clients of
-   * WebSocket, gRPC and EventSource: `Authorization`, `X-Backstage-User` (or `resource.userHeader`)
-   * for a `backstageUser` and, with the option `dpop`, `DPoP`. A proof is valid for one request
-   * within about 20 s, so call the method before each request.
+   * Returns the headers that authenticate a request that you send yourself, for example with a
+   * WebSocket, gRPC or EventSource client: `Authorization`; `X-Backstage-User` (or
+   * `resource.userHeader`) if you set `backstageUser`; and `DPoP` with the option `dpop`. A DPoP
+   * proof is valid for one request and for about 20 s, so call the method before each request.
    *
-   * @returns A promise of the headers. It rejects with `ERR_KEYCLOAK_REQUEST` for a wrong argument
-   *   or an origin other than the origin of `resource.baseUrl`, and with the error of
-   *   {@link getToken}.
+   * @returns A promise of the headers. It rejects with `ERR_KEYCLOAK_REQUEST` for an invalid
+   *   argument or an origin other than the origin of `resource.baseUrl`, and with the error of
+   *   {@link getToken} if that call fails.
    * @example
    * ```ts
    * const url = 'wss://api.example/v1/events';
@@ -1414,10 +1425,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * Creates a DPoP proof (RFC 9449 §4.2) for a request that you send yourself, with the scheme
    * `DPoP` and this proof in the header `DPoP`. A server accepts a proof only once, so create one
    * for each request. {@link fetch} and {@link headers} do this for you. The method is synchronous,
-   * because it waits for nothing: signing takes less than 0.1 ms with a key on P-256.
+   * because it waits for nothing: signing with a P-256 key takes less than 0.1 ms.
    *
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` without the option `dpop`,
-   *   `ERR_KEYCLOAK_REQUEST` for a wrong argument or a bearer token, `ERR_KEYCLOAK_CLOSED` after
+   *   `ERR_KEYCLOAK_REQUEST` for an invalid argument or a bearer token, `ERR_KEYCLOAK_CLOSED` after
    *   {@link close}.
    * @example
    * ```ts
@@ -1429,16 +1440,16 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   dpopProof(options: DpopProofOptions): string;
   /**
-   * Returns a manager that calls another API with the token, the cache and the token requests of
-   * this manager: for a second origin, or for a base URL that changes at run time. You can call the
-   * method for each request: it is cheap, and this manager remembers which routes accept and reject
-   * its tokens.
+   * Returns a manager that calls another API with this manager's token: for a second origin, or for
+   * a base URL that changes at run time. Both managers use the same cache and the same token
+   * requests. You can call the method for each request: it is cheap, and this manager remembers
+   * which routes accept and reject its tokens.
    *
    * The origin of `resource.baseUrl` receives the token. Take the URL from your configuration,
    * never from a request or a response. The method refuses plain http except on loopback.
    *
-   * @param resource The API, in the form of the option `resource`.
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every wrong member.
+   * @param resource The API, in the same form as the option `resource`.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`. The message names every invalid property.
    * @example
    * ```ts
    * const spaces = manager.withResource({ baseUrl: 'https://api.example/spaces' });
@@ -1451,19 +1462,19 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   withResource(resource: ResourceOptions): DerivedTokenManager;
   /**
-   * Returns the manager for another request of this client: with other scopes, audiences or form
-   * fields, or with another grant. Equal requests have the same manager as long as the program
-   * refers to it, so you can call this method for each request. The method compares scopes and
-   * audiences as sets. The 256 most recently used managers stay even if the program no longer
-   * refers to them.
+   * Returns a manager that requests other tokens for this client: with other scopes, audiences or
+   * form fields, or with another grant. For equal requests, the method returns the same manager as
+   * long as your program refers to it, so you can call the method for each request. It compares
+   * scopes and audiences as sets. The 256 most recently used managers stay even if your program no
+   * longer refers to them.
    *
    * The managers share the client, so an unreachable server or a wrong secret affects all of them:
-   * one request finds out whether the server has recovered, and the other managers wait for its
-   * result. A refused scope affects its own manager only.
+   * one manager's request finds out whether the server has recovered, and the other managers wait
+   * for its result. A refused scope affects its own manager only.
    *
-   * @param request The request. An absent member has the value of this manager.
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` for a wrong member, and
-   *   `ERR_KEYCLOAK_CONFIG` for a wrong `resource`.
+   * @param request The request. An absent property takes its value from this manager.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` for an invalid property, and
+   *   `ERR_KEYCLOAK_CONFIG` for an invalid `resource`.
    * @example
    * ```ts
    * const reports = manager.for({
@@ -1476,22 +1487,22 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   for(request?: DerivedRequest): DerivedTokenManager;
   /**
-   * Returns the manager for a user, which exchanges the user's access token for a token of this
-   * client that belongs to the same user (token exchange, RFC 8693). A manager and its derived
-   * managers together keep at most `maxUserTokens` tokens, keyed by a hash of the user's token and
-   * by the request. Only calls refresh these tokens, not a timer.
+   * Returns the manager for a user. This manager exchanges the user's access token for a token that
+   * the server issues to this client for the same user (token exchange, RFC 8693). A manager and
+   * its derived managers together keep at most `maxUserTokens` user tokens, keyed by a hash of the
+   * user's token and by the request. Only a call starts the refresh of such a token, never a timer.
    *
-   * The manager hands out an exchanged token no longer than until the user's token expires (`exp`).
-   * If the user's token has no readable `exp`, the manager hands out the exchanged token for 60 s
-   * at most; if `exp` has passed by the local clock, for 10 s at most. If the server refuses the
-   * user's token, calls reject with `ERR_KEYCLOAK_OAUTH`, and a cool-down of 1 s, doubling to 30 s,
-   * applies to this user alone. After ten refused exchanges within a second, further exchanges
-   * reject immediately with a retryable `ERR_KEYCLOAK_OAUTH`.
+   * The manager hands out an exchanged token only until the user's token expires (`exp`). If the
+   * user's token has no readable `exp`, the manager hands out the exchanged token for at most 60 s.
+   * If `exp` has already passed according to the local clock, it does so for at most 10 s. If the
+   * server refuses the user's token, calls reject with `ERR_KEYCLOAK_OAUTH`, and a cool-down
+   * applies to this user alone. It lasts 1 s and doubles up to 30 s. After ten refused exchanges
+   * within a second, further exchanges reject immediately with a retryable `ERR_KEYCLOAK_OAUTH`.
    *
    * @param subjectToken The access token of the user: 1 to 20,000 characters, without `Bearer `.
-   * @param request The request. An absent member has the value of this manager.
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the token is missing or wrong, or for a
-   *   wrong member; `ERR_KEYCLOAK_CONFIG` for a wrong `resource`.
+   * @param request The request. An absent property takes its value from this manager.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the token is missing or invalid, or for
+   *   an invalid property; `ERR_KEYCLOAK_CONFIG` for an invalid `resource`.
    * @example
    * ```ts
    * export async function listAgents(userToken: string) {
@@ -1506,7 +1517,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * signs out.
    *
    * @param subjectToken The access token of the user.
-   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the token is missing or wrong.
+   * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the token is missing or invalid.
    * @example
    * ```ts
    * export function signOut(userToken: string) {
@@ -1527,11 +1538,11 @@ export class KeycloakTokenManager implements AsyncDisposable {
   snapshot(): KeycloakTokenManagerSnapshot;
   /**
    * Stops background work, rejects waiting callers with `ERR_KEYCLOAK_CLOSED` and overwrites the
-   * secrets in native memory. The derived managers close, too. You cannot reopen a closed manager.
+   * secrets in native memory. The derived managers close too. You cannot reopen a closed manager.
    * Idempotent.
    *
    * @returns A promise that resolves when the manager has closed. It rejects with
-   *   `ERR_KEYCLOAK_REQUEST` if an option is unknown or wrong.
+   *   `ERR_KEYCLOAK_REQUEST` if an option is unknown or invalid.
    *
    * @example
    * ```ts

@@ -28,8 +28,8 @@ const BACKEND_KEYS = {
   telemetry: {
     type: 'boolean',
     description:
-      'Whether the manager reports metrics and spans to OpenTelemetry. Needs @opentelemetry/api. ' +
-      'Default: false.',
+      'Whether the manager reports metrics and spans to OpenTelemetry. This option needs the ' +
+      'package @opentelemetry/api. Default: false.',
   },
 };
 
@@ -87,7 +87,8 @@ const readTable = () => JSON.parse(read('options.json'));
 /** Returns the sentences about unit, range and default for the data of a row. */
 function rules({ kind, minimum, unit, default: value }) {
   const integer = minimum === 0 ? 'A non-negative integer' : `An integer of at least ${minimum}`;
-  const range = kind === 'integer' ? [`${integer}, in ${unit}.`] : [];
+  const inUnit = unit === undefined ? '' : `, in ${unit}`;
+  const range = kind === 'integer' ? [`${integer}${inUnit}.`] : [];
   return value === undefined ? range : [...range, `Default: ${value}.`];
 }
 
@@ -203,7 +204,7 @@ function schema(table) {
         properties: members,
       }).properties,
       ...at(CLIENTS, {
-        description: `Further service accounts by name, each as ${SECTION.join('.')} describes.`,
+        description: `Further service accounts, keyed by name, with the same keys as ${SECTION.join('.')}.`,
         type: 'object',
         additionalProperties: { type, properties: withoutDescriptions(members) },
       }).properties,
