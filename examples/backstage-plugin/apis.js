@@ -1,7 +1,7 @@
 /**
- * An API for agents with the interface and the strictness of Kagenti's API: only RS256, keys from
- * the realm's JWKS, no leeway on `exp`, a role for every write. It checks neither issuer nor
- * audience. A second API, for the runs of users, also requires its own name in `aud`.
+ * An API for agents with the interface of Kagenti's API, and just as strict: only RS256, keys from
+ * the realm's JWKS, no leeway on `exp`, a role for every write. It checks neither the issuer nor
+ * the audience. A second API, for users' runs, also requires its own name in `aud`.
  */
 'use strict';
 
@@ -10,7 +10,7 @@ const { createServer } = require('node:http');
 const { json } = require('node:stream/consumers');
 
 const ROLES = { GET: undefined, POST: 'kagenti-operator' };
-/** The answers to a token that jose rejects, keyed by the code of jose's error. */
+/** The answers to a token that jose rejects, keyed by jose's error code. */
 const REJECTIONS = {
   ERR_JOSE_ALG_NOT_ALLOWED: 'Invalid token: The specified alg value is not allowed',
   ERR_JWKS_NO_MATCHING_KEY: 'Token signing key not found',
@@ -37,9 +37,9 @@ const RUNS = {
 };
 
 /**
- * Starts an API. `requests` lists the calls: method, status, the user in the header, and the claims
- * of the token that say for whom, to which client and for which API Keycloak issued the token.
- * `tokens` has the ids of all tokens that the API has accepted.
+ * Starts an API. `requests` lists the calls: the method, the status, the user in the header, and
+ * the token's claims `sub`, `azp` and `aud`. `tokens` has the `jti` of every valid token that the
+ * API has received.
  */
 async function startApi({ path, first, audience }, jwksUrl) {
   const jose = await import('jose');

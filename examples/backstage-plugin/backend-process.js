@@ -1,6 +1,6 @@
 /**
- * Runs a Backstage backend, a member of a workspace, in its own process. Its configuration may use
- * `BACKEND_PORT` and the key files in `keys`.
+ * Runs a Backstage backend, a member of a workspace, in its own process. The backend's
+ * configuration may use `BACKEND_PORT` and the key files in `keys`.
  */
 'use strict';
 
@@ -29,7 +29,7 @@ async function startBackend(folder, member, environment = {}) {
   return { url, output: () => server.output(), stop };
 }
 
-/** Writes the keys with which a backend signs its tokens, so that it needs no database. */
+/** Writes the keys with which a backend signs its tokens, so that the backend needs no database. */
 async function writeKeys(folder) {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   await mkdir(folder);

@@ -1,10 +1,10 @@
 'use strict';
 
-// `npm run example` runs a Backstage backend whose plugin calls an API like Kagenti's as the service,
-// and a second API as the user, with tokens from a real Keycloak, or with `-- --embedded` from the
-// embedded endpoint. It prints curl commands and runs until Ctrl-C; with `--once`, it makes these
-// calls itself and exits. `--replicas 3` runs three backends, which share their tokens through a
-// Valkey server, and calls each of them.
+// `npm run example` runs a Backstage backend. Its plugin calls an API like Kagenti's as the
+// service, and a second API as the user. The tokens come from a real Keycloak, or from the embedded
+// endpoint with `-- --embedded`. The example prints curl commands and runs until Ctrl-C; with
+// `--once`, it makes these calls itself and exits. `--replicas 3` runs three backends, which share
+// their tokens through a Valkey server, and calls each of them.
 
 const { parseArgs } = require('node:util');
 const { runMain } = require('../../tools/run.js');

@@ -1,7 +1,7 @@
 /**
- * Starts the parts of the example: Keycloak or the embedded endpoint, the two APIs, and each replica
- * of the backend in its own process, in a workspace like the workspace of an app. Several replicas
- * share their tokens through a Valkey server.
+ * Starts the parts of the example: Keycloak or the embedded endpoint, the two APIs, and the
+ * replicas of the backend. Each replica has its own process, and a workspace like an app's. Several
+ * replicas share their tokens through a Valkey server.
  */
 'use strict';
 
@@ -18,8 +18,8 @@ const USER = 'user:default/jane';
 const MEMBERS = ['backend', 'agents-backend'].map((name) => path.join(__dirname, name));
 
 /**
- * `realm` is the realm of a running Keycloak; without `realm`, the stage starts a Keycloak.
- * `install` installs this package in a folder's `node_modules`, by default from the checkout.
+ * `realm` is the realm of a running Keycloak; without `realm`, the stage starts its own. `install`
+ * installs this package in a folder's `node_modules`, by default from the checkout.
  */
 async function setStage({ embedded, realm, install, log, replicas = 1 }) {
   const parts = [];
@@ -83,7 +83,7 @@ async function setStage({ embedded, realm, install, log, replicas = 1 }) {
   }
 }
 
-/** Writes the configuration of a backend, whose cache is a Valkey server if it has replicas. */
+/** Writes a backend's configuration, with a Valkey cache if there are several replicas. */
 async function writeConfiguration(folder, cache) {
   await cp(path.join(__dirname, 'app-config.yaml'), path.join(folder, 'app-config.yaml'));
   if (cache === undefined) return;
@@ -94,7 +94,7 @@ async function writeConfiguration(folder, cache) {
       kagenti: { auth: { sharedCache: true, storeKey: 'a-key-of-all-replicas-in-example' } },
     },
   };
-  // Backstage reads this file after `app-config.yaml`; JSON is also YAML.
+  // Backstage reads this file after `app-config.yaml`. JSON is also valid YAML.
   await writeFile(path.join(folder, 'app-config.local.yaml'), JSON.stringify(local));
 }
 

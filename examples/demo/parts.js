@@ -1,7 +1,7 @@
 'use strict';
 
-// The parts of the demo, in their order at the end of this file. Each part makes its own manager,
-// shows and checks one feature, and returns the snapshot of the manager.
+// The parts of the demo, which the end of this file puts in order. Each part shows and checks one
+// feature. Each part except `doctor` makes its own manager, and returns that manager's snapshot.
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
@@ -207,7 +207,7 @@ const wrongSecret = {
   },
 };
 
-/** Runs the command line in its own process; returns the exit status and the output. */
+/** Runs the command line in its own process. Returns the exit status and the output. */
 async function runProgram(args, env) {
   const program = path.join(__dirname, '..', '..', 'lib', 'cli', 'index.js');
   const child = spawn(process.execPath, [program, ...args], {

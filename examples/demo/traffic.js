@@ -8,7 +8,7 @@ const screen = require('./screen.js');
 
 const EVERY_MS = 4;
 const CELL_MS = 100;
-/** The signs of the chart, keyed by the limit in ms for the slowest call of a tenth of a second. */
+/** The chart's signs, keyed by the time limit (in ms) for the slowest call in a cell. */
 const SIGNS = { 2: '▁', 10: '▂', 50: '▄', 200: '▆' };
 
 /** Calls `getToken()` until `isOver(elapsedMs, seen)`, prints the chart and returns the counts. */

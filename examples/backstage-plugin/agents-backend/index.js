@@ -1,5 +1,5 @@
 // A plugin that calls one API as the backend's service account, and another API as the signed-in
-// user. It sets no auth policy: Backstage then answers 401 to callers without credentials.
+// user. It sets no auth policy, so Backstage answers 401 to callers without credentials.
 
 const { coreServices, createBackendPlugin } = require('@backstage/backend-plugin-api');
 const { keycloakTokenManagerServiceRef } = require('keycloak-token-manager/backstage');

@@ -5,7 +5,7 @@ const express = require('express');
 const KEYCLOAK_TOKEN = 'x-keycloak-token';
 
 function createRouter({ httpAuth, tokenManager, runsApiUrl }) {
-  /** Calls the agents API as the service, which names the signed-in user in a header. */
+  /** Calls the agents API as the service, and names the signed-in user in a header. */
   const forward = (method) => async (request, response, next) => {
     try {
       // The user comes from credentials that Backstage has verified, never from the request itself.
@@ -48,7 +48,7 @@ function createRouter({ httpAuth, tokenManager, runsApiUrl }) {
   }
 
   async function keycloakTokenOf(request) {
-    // The Keycloak token does not replace the credentials of Backstage.
+    // The Keycloak token does not replace Backstage's credentials.
     await httpAuth.credentials(request, { allow: ['user'] });
     const token = request.get(KEYCLOAK_TOKEN);
     if (!token) throw new AuthenticationError(`the header ${KEYCLOAK_TOKEN} is missing`);

@@ -1,5 +1,5 @@
-// Replaces the auth plugin of an app: it publishes the key that verifies the tokens of signed-in
-// users. The example signs such a token itself, because it has no sign-in page.
+// Replaces an app's auth plugin: publishes the key that verifies the tokens of signed-in users. The
+// example signs such a token itself, because it has no sign-in page.
 
 const { coreServices, createBackendPlugin } = require('@backstage/backend-plugin-api');
 const express = require('express');
