@@ -1,7 +1,7 @@
 /**
  * Reads the options of a manager from a Backstage configuration. The configuration schema defines
- * the options of a section and their types; the manager checks the values. The error reports all
- * faults together, and no fault repeats a value, which might be a secret. Empty strings, as
+ * the options of a section and their types; the manager checks the values. One error reports all
+ * faults, and never repeats a value, because a value might be a secret. Empty strings, as
  * `${NAME:-}` may yield, count as absent.
  */
 'use strict';
@@ -28,14 +28,14 @@ const NEEDED = {
   ],
 };
 
-/** The errors whose only fault is that required options are missing. */
+/** The errors that report only missing required options. */
 const incomplete = new WeakSet();
 
 /**
  * Returns the options in the section `key`; `undefined` if the configuration has no such section, or
  * if every key in it is empty. `openStore` returns the store of a section with `sharedCache: true`.
  *
- * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for a section that is incomplete or wrong.
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for an incomplete or invalid section.
  */
 function readKeycloakTokenManagerOptions(
   config,
@@ -65,7 +65,7 @@ function sharedStore(config) {
 /**
  * Returns the keys of a section that have a value, except for keys that belong to other code. Reads
  * the section as a whole, because Backstage's reader rejects some unknown keys and interprets
- * others as the path of a nested key.
+ * others as paths to nested keys.
  */
 function presentIn(section, knownKeys) {
   return Object.entries(section.get())
@@ -73,9 +73,7 @@ function presentIn(section, knownKeys) {
     .map(([name]) => name);
 }
 
-/**
- * Returns a text about the required options that `names` lacks; `undefined` if `names` lacks none.
- */
+/** Describes the required options that are missing from `names`; `undefined` if none is missing. */
 function missingIn(names) {
   const missing = Object.entries(NEEDED)
     .filter(([, alternatives]) => !alternatives.some((name) => names.includes(name)))
@@ -126,8 +124,8 @@ function read(section, key, alternatives, faults) {
 }
 
 /**
- * Returns the alternative of the schema that the value matches. If none matches, returns the first
- * alternative, which is a string.
+ * Returns the schema's alternative that the value matches. If none matches, returns the first
+ * alternative, which describes a string.
  */
 function branchFor(value, { anyOf }) {
   const fits = ({ type, const: constant }) =>
@@ -137,7 +135,7 @@ function branchFor(value, { anyOf }) {
   return anyOf.find(fits) ?? anyOf[0];
 }
 
-// Backstage's reader refuses a list with an empty string.
+// Backstage's reader rejects a list that contains an empty string.
 function readList(section, key) {
   const items = withoutEmpty(section.getOptional(key));
   const areTexts = items.every((item) => typeof item === 'string');
@@ -154,8 +152,8 @@ function readObject(section, key, schema, faults) {
   return readAll(inner, names, schema, faults);
 }
 
-// Reads the record as a whole, because names of form fields, such as URNs, need not be valid
-// configuration keys.
+// Reads the record as a whole, because the names of form fields may not be valid configuration
+// keys, for example if they are URNs.
 function readStrings(inner, key, faults) {
   const fields = withoutEmpty(inner.get());
   for (const [name, value] of Object.entries(fields)) {
@@ -183,7 +181,7 @@ function withoutEmpty(value) {
   return present.length === 0 && members.length > 0 ? undefined : Object.fromEntries(present);
 }
 
-/** The faults of a section, which one error reports together. */
+/** Collects the faults of a section, so that one error reports them all. */
 class Faults {
   #key;
   #texts = [];

@@ -1,6 +1,6 @@
 /**
- * A view of the manager that the configuration describes. The class applies correct edits of the
- * configuration to this manager, and logs and ignores wrong edits.
+ * A view of the manager that the configuration describes. The class applies valid edits of the
+ * configuration to this manager, and logs and ignores invalid ones.
  */
 'use strict';
 
@@ -11,7 +11,7 @@ const { registry } = require('./registry.js');
 const NONE = 'the service has no manager';
 
 class ConfiguredManager {
-  /** The view; `undefined` while the configuration lacks credentials that are optional. */
+  /** The view; `undefined` while the configuration lacks optional credentials. */
   view;
   #parts;
   #print = fingerprints();
@@ -43,7 +43,7 @@ class ConfiguredManager {
     return this.view?.close() ?? Promise.resolve();
   }
 
-  /** Returns the options; `undefined` if the configuration lacks credentials that are optional. */
+  /** Returns the options; `undefined` if the configuration lacks optional credentials. */
   #read() {
     const { source, config, inCode, isOptional } = this.#parts;
     try {
@@ -59,8 +59,8 @@ class ConfiguredManager {
   }
 
   /**
-   * Logs the keys from which the options come, but no value. For a partial section, the warning
-   * about it is enough.
+   * Logs the keys from which the options come, but not their values. For an incomplete section, the
+   * earlier warning is enough.
    */
   #report() {
     const { source, config, logger } = this.#parts;
@@ -119,10 +119,7 @@ class ConfiguredManager {
     }
   }
 
-  /**
-   * Adds the place of the options to an error of the manager, because the error names only the
-   * option.
-   */
+  /** Adds the source of the options to a manager's error, which names only the option. */
   #atSource(error) {
     if (error.code !== 'ERR_KEYCLOAK_CONFIG') return error;
     return invalid(`${this.#parts.source.where}: ${error.message}`, error.cause);

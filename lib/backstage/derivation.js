@@ -1,7 +1,7 @@
 /**
  * Derives managers from a manager of the registry or of a pool. The registry and the pool may
- * replace their manager while it is in use, so this module derives each manager again from the new
- * one.
+ * replace that manager while it is in use. This module then derives the managers again from the
+ * replacement.
  */
 'use strict';
 

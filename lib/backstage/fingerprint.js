@@ -1,7 +1,7 @@
 /**
- * Compares options without keeping them, because they contain secrets. Plain data is equal by
- * value, because two readings of a configuration never return the same object; a function or
- * any other object is equal only to itself.
+ * Compares options without keeping them, because they contain secrets. Compares plain data by
+ * value, because reading a configuration twice never returns the same object. A function or any
+ * other object is equal only to itself.
  */
 'use strict';
 

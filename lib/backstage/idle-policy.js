@@ -3,13 +3,13 @@
 
 /**
  * Returns the managers to close: all idle managers to which no plugin refers and, if more than the
- * maximum remain, the least recently used managers. Of the latter, the managers to which no plugin
- * refers come first; the other managers reopen with their next call. The result never contains a
- * manager with a call in progress.
+ * maximum remain, the least recently used ones. Of these, the managers to which no plugin refers
+ * come first; the others reopen on their next call. The result never contains a manager with a call
+ * in progress.
  *
  * @template Key
- * @param {{ key: Key, usedAtMs: number, isReferenced: boolean, isBusy: boolean }[]} managers in the
- *   order of their last use, the least recent first
+ * @param {{ key: Key, usedAtMs: number, isReferenced: boolean, isBusy: boolean }[]} managers
+ *   ordered by last use, least recent first
  * @param {number} nowMs
  * @param {{ idleTimeoutMs: number, maximum: number }} limits
  * @returns {Key[]}

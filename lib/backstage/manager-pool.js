@@ -1,8 +1,8 @@
 /**
- * A pool of managers. It finds a manager by name, in a section of the configuration, or by options,
- * for clients that the code does not know in advance. `idle-policy.js` decides which managers the
- * pool closes. A plugin can still use a manager that the pool has closed: the next call opens it
- * again.
+ * A pool of managers. It finds a manager by its name in a section of the configuration or, for
+ * clients that the code does not know in advance, by its options. `idle-policy.js` decides which
+ * managers the pool closes. A plugin can still use a manager that the pool has closed: the next
+ * call opens it again.
  */
 'use strict';
 
@@ -26,8 +26,8 @@ class ManagerPool {
   #size = 0;
   #uses = 0;
   /**
-   * The promises whose end the pool awaits. The set exists because a manager returns the same
-   * promise for many cached reads.
+   * The promises that the pool awaits. The set avoids duplicates, because a manager returns the
+   * same promise for many cached reads.
    */
   #awaited = new WeakSet();
   #print = fingerprints();
@@ -133,8 +133,8 @@ class ManagerPool {
   }
 
   /**
-   * Returns the pool's current entry with the key of this entry. The pool forgets a closed entry
-   * that no plugin refers to, and may have opened another one before a plugin uses its old handle
+   * Returns the pool's current entry for the key of this entry. The pool forgets a closed entry
+   * that no plugin refers to, and may have created another one when a plugin uses an old handle
    * again.
    */
   #currentOf(entry) {
@@ -193,7 +193,7 @@ class ManagerPool {
     promise.then(done, done);
   }
 
-  /** Returns the open manager of an entry. The manager of an entry that has ended is closed. */
+  /** Returns an entry's manager, which is open unless the entry or the pool has ended. */
   #opened(entry) {
     if (entry.opened !== undefined) return entry.opened;
     entry.opened = entry.open();
@@ -235,9 +235,7 @@ class ManagerPool {
     this.#stopWhenEmpty();
   }
 
-  /**
-   * Closes a manager. The next call of a plugin that still refers to the manager opens it again.
-   */
+  /** Closes a manager. A plugin that still refers to the manager reopens it with its next call. */
   #suspend(entry) {
     entry.opened.close();
     entry.opened = undefined;

@@ -19,8 +19,8 @@ const {
 const DEFAULT_SSO_BASE_URL = 'https://sso.redhat.com';
 
 /**
- * Reads `augment.kagenti` of the augment plugin: the credentials are below `auth`, and other
- * options of the token are next to `auth`. `baseUrl` is the URL of the API.
+ * Reads `augment.kagenti` of the augment plugin: the credentials are below `auth`, and the other
+ * options are next to it. `baseUrl` is the API's URL.
  */
 function readAugmentKagentiOptions(config, key = 'augment.kagenti') {
   const section = sectionAt(config, key);
@@ -55,7 +55,7 @@ function readCostManagementOptions(config, key = 'costManagement') {
   );
 }
 
-/** Reads a provider of the catalog module for Keycloak: `catalog.providers.keycloakOrg.<id>`. */
+/** Reads a provider of the Keycloak catalog module: `catalog.providers.keycloakOrg.<id>`. */
 function readKeycloakOrgOptions(config, id = 'default') {
   const key = `catalog.providers.keycloakOrg.${id}`;
   const section = sectionAt(config, key);
@@ -93,7 +93,7 @@ function readOAuthClientOptions(config, key) {
   return client && { ...client, ...present({ scope: section.textOrTexts('scopes') }) };
 }
 
-/** Reads values below a key. Empty strings count as absent, although Backstage refuses them. */
+/** Reads values below a key. Empty strings count as absent, although Backstage rejects them. */
 function sectionAt(config, key) {
   const valueAt = (name) => withoutEmpty(config.getOptional(`${key}.${name}`));
   const readWith = (read) => (name) => {

@@ -1,8 +1,8 @@
 /**
- * The managers of this thread, which all copies of the package in the thread share: in Red Hat
- * Developer Hub, every exported plugin carries its own copy. The copies find each other by a symbol
- * with their version, and use the registry of the copy that the thread loaded first. They use only
- * `open`, the methods of the views that `open` returns, and `sharedStore`.
+ * The managers of this thread, which all copies of the package in the thread share. In Red Hat
+ * Developer Hub, every exported plugin has its own copy. The copies find each other by a symbol
+ * that contains their version, and use the registry of the copy that the thread loaded first. They
+ * use only `open`, the methods of the views that `open` returns, and `sharedStore`.
  *
  * Two views share a manager if all their options are equal, except for `telemetry` and the options
  * that belong to the view. The manager has `telemetry` if one of its views has it. To obtain a
@@ -26,7 +26,7 @@ const [COMPATIBLE] = /^(0\.\d+|\d+)/.exec(version);
 const REGISTRY = Symbol.for(`keycloak-token-manager.registry.${COMPATIBLE}`);
 const LEVELS = ['error', 'warn', 'info', 'debug'];
 const SILENT = Object.fromEntries(LEVELS.map((level) => [level, () => {}]));
-/** The time after which a changed view asks again for a token that its new manager did not get. */
+/** The delay before a changed view asks again for a token that its new manager did not get. */
 const RETRY_MS = 1_000;
 /** The default of `requestTimeoutMs`. */
 const LONGEST_WAIT_MS = 15_000;
@@ -42,7 +42,7 @@ class Registry {
    * writes log lines to the logger of the oldest view that has a logger.
    *
    * @returns the methods of a manager, and `update(options)`, whose promise rejects if the options
-   *   are wrong. `close()` also closes the manager if this is its last view.
+   *   are invalid. `close()` also closes the manager if this is its last view.
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG`
    */
   open(options) {
@@ -66,7 +66,7 @@ class Registry {
     return entry;
   }
 
-  /** Removes a view. Returns whether it was the last view of the manager. */
+  /** Removes a view. Returns whether it was the manager's last view. */
   #leave(view, entry) {
     entry.views.delete(view);
     if (entry.views.size > 0) {
@@ -144,7 +144,7 @@ class Registry {
     const { entry, inUse } = view;
     view.entry = joined;
     joined.views.add(view);
-    // The view never used the manager of the previous change.
+    // The view was still waiting for the previous change's manager, and has never used it.
     if (entry !== inUse && entry !== joined) this.#retire(view, entry);
     if (!isOtherOrigin) await this.#awaitToken(view, joined);
     // The view may have moved on in the meantime.
@@ -153,12 +153,12 @@ class Registry {
     this.#retire(view, inUse);
   }
 
-  // Returns when the manager of `joined` has a token, or when the view no longer has a valid token
-  // of the manager that it uses.
+  // Returns when the manager of `joined` has a token, when the current manager's token has expired,
+  // or when the view has changed again or closed.
   async #awaitToken(view, joined) {
     const { inUse } = view;
     const secondsLeft = () => inUse.manager.snapshot().secondsToHardExpiry ?? 0;
-    // The earlier manager may refresh its token for other views. Only the current token counts.
+    // The wait ends with the current token, even if other views make the manager refresh it.
     const endMs = performance.now() + secondsLeft() * 1000;
     const isWaiting = () => view.entry === joined && view.inUse === inUse && !view.isClosed;
     while (joined !== inUse && isWaiting()) {
@@ -171,7 +171,7 @@ class Registry {
   /** Removes a view, and closes the manager if this was its last view. */
   #retire(view, entry) {
     if (!this.#leave(view, entry)) return;
-    // Calls that began earlier may still wait for a token of this manager.
+    // Calls that began earlier may still be waiting for a token from this manager.
     setTimeout(() => entry.manager.close(), entry.longestWaitMs).unref();
   }
 }
@@ -183,12 +183,12 @@ function obtainsToken(manager) {
   );
 }
 
-/** Returns the time for which a call may wait for a token, in milliseconds. */
+/** Returns how long a call may wait for a token, in milliseconds. */
 function longestWait({ requestTimeoutMs = LONGEST_WAIT_MS }) {
   return requestTimeoutMs;
 }
 
-/** Separates the options of a view from the options that decide what the manager sends. */
+/** Separates a view's own options from the options that decide what the manager sends. */
 function split({ resource, name, logger, telemetry, ...shared }) {
   const label = name ?? shared.clientId;
   const copy = resource === undefined ? undefined : { ...resource };
@@ -221,9 +221,7 @@ function isLogger(logger) {
   return LEVELS.every((level) => typeof logger?.[level] === 'function');
 }
 
-/**
- * Returns the options of a shared manager: without an API, and with a logger that relays to a view.
- */
+/** Returns the options of a shared manager: no resource, and a logger that relays to a view's. */
 function shareable({ logger: given, telemetry: _ofTheView, ...options }, views) {
   const receiver = () => [...views].find(({ own }) => own.logger !== undefined)?.own.logger;
   const relays = LEVELS.map((level) => [
@@ -234,7 +232,7 @@ function shareable({ logger: given, telemetry: _ofTheView, ...options }, views) 
   return { ...options, resource: undefined, logger: Object.fromEntries(relays) };
 }
 
-/** Creates a manager to close on behalf of a closed view whose own manager serves other views. */
+/** Creates a substitute for a closed view's manager, which other views still use. */
 function standIn(name) {
   const tokenEndpoint = 'http://localhost/';
   return new KeycloakTokenManager({ tokenEndpoint, clientId: name, clientSecret: name });

@@ -1,8 +1,8 @@
 /**
  * The shared store of a section with `sharedCache: true`: the cache that `backend.cache` of the
- * same configuration describes. The cache settings identify a store, so that all managers of a
- * backend use one connection. Backstage has no root-scoped cache service, so the store creates its
- * own CacheManager.
+ * same configuration describes. Equal cache settings yield the same store, so that all managers of
+ * a backend use one connection. Backstage has no root-scoped cache service, so the store creates
+ * its own CacheManager.
  */
 'use strict';
 
@@ -20,7 +20,7 @@ const print = fingerprints();
 const stores = new Map();
 
 /**
- * Returns the store for a configuration. The store opens its connection at the first use.
+ * Returns the store for a configuration. The store opens its connection on first use.
  *
  * @throws {Error} with a text for the operator, if the backend has no cache that replicas share
  */
@@ -30,7 +30,7 @@ function sharedStore(config) {
   const key = print(settings);
   if (!stores.has(key)) {
     const { CacheManager } = loadCaches();
-    // The caches get no logger: with a logger, a client would log each attempt to connect, and the
+    // The caches get no logger, because a client would log every attempt to connect, and the
     // manager already logs each outage.
     const open = () => CacheManager.fromConfig(config);
     // `fromConfig` reads the settings and does not connect.

@@ -1,8 +1,8 @@
 /**
  * The sources of a service's options: a section of the configuration, or a function of the plugin.
- * A source has four members: `where` is the beginning of its error messages, `read(config)` returns
- * `undefined` if the configuration contains no credentials, `missing()` returns the error for that
- * case, and `used(config)` names the keys from which the options come.
+ * A source has four members: `where` starts its error messages; `read(config)` returns the options,
+ * or `undefined` if the configuration contains no credentials; `missing()` returns the error for
+ * that case; and `used(config)` names the keys from which the options come.
  */
 'use strict';
 
@@ -68,7 +68,7 @@ function callRead(read, config, where) {
   try {
     return withoutEmpty(read(config));
   } catch (error) {
-    // The message of an error of this package already names the key.
+    // This package's error messages already name the key.
     if (error?.code?.startsWith?.('ERR_KEYCLOAK_')) throw error;
     throw invalid(`${where}: ${error?.message}`, error);
   }

@@ -22,8 +22,8 @@ const SHARED_METHODS = [
 class View {
   isClosed = false;
   /**
-   * The entry whose manager the view uses. After a change, `entry` is another entry, which replaces
-   * this one once its manager has a token.
+   * The entry whose manager the view uses. After a change, `entry` is the entry that replaces this
+   * one once its manager has a token.
    */
   inUse;
   manager;
@@ -43,7 +43,7 @@ class View {
     this.manager = entry.manager;
   }
 
-  /** Whether the resource moves the API to another origin. */
+  /** Whether the resource has a different origin from the view's current resource. */
   movesTo(resource) {
     return originOf(resource) !== originOf(this.own.resource);
   }
@@ -93,13 +93,13 @@ class View {
     return methods;
   }
 
-  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is wrong */
+  /** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is invalid */
   #derived(targetOf, resource) {
     targetOf(this.manager).withResource(resource);
     return Object.freeze(this.#methodsOf(targetOf, resource));
   }
 
-  /** Derives a manager. The request may name its API, which this view handles itself. */
+  /** Derives a manager. The view itself applies a `resource` in the request. */
   #request(targetOf, fixed, name, given, ...subject) {
     const request = copyOf(given, 'request');
     const resource = request?.resource;
