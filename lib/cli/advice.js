@@ -1,13 +1,13 @@
 'use strict';
 
-// The advice for an error of a token request. `docs/errors.md` has a row for each advice; without
-// links and markup, its text is the same. A test compares the texts.
+// The advice for an error of a token request. `docs/errors.md` has a row for each piece of advice,
+// with the same text apart from links and markup. A test compares the texts.
 
 const DOCUMENT = 'see docs/errors.md';
 
 /**
- * The rows for OAuth errors: the code, a part of the server's description (without it, any
- * description fits), and the advice. The first row that fits counts.
+ * The rows for OAuth errors: the code, a part of the server's description, and the advice.
+ * `undefined` fits everything. The first row that fits counts.
  */
 const REFUSALS = [
   [

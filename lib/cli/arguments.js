@@ -40,9 +40,7 @@ function definitions() {
   return Object.fromEntries([...own, ...derived]);
 }
 
-/**
- * Returns `{ command, flags, given }`. `given` contains the options of the manager that flags set.
- */
+/** Returns `{ command, flags, given }`. `given` contains the manager's options that flags set. */
 function parse(args) {
   const known = definitions();
   const { values, positionals, tokens } = parseArgs({
@@ -138,7 +136,7 @@ function convert(value, form, source) {
     case 'record':
       return Array.isArray(value) ? pairs(value, source) : record(value, source);
     default:
-      // The option proxy is a URL or false.
+      // The option `proxy` is a URL or `false`.
       return value === 'false' ? false : value;
   }
 }
@@ -158,7 +156,7 @@ function record(text, source) {
   try {
     value = JSON.parse(text);
   } catch {
-    // The message must not repeat a part of the text, as the message of the parser does.
+    // The parser's message would repeat a part of the text, which may be secret.
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new UsageError(`${source}: expected a JSON object of strings`);
@@ -167,8 +165,8 @@ function record(text, source) {
 }
 
 /**
- * Returns the options in environment variables. If a flag gives an option of a group, the function
- * ignores the variables of this group. An empty variable counts as absent.
+ * Returns the options that environment variables set. If a flag sets an option of a group, the
+ * function ignores the group's variables. An empty variable counts as absent.
  */
 function readVariables(env, given) {
   const found = {};

@@ -26,8 +26,8 @@ const FAULTS = [
 ];
 
 /**
- * The error for a configuration that this module cannot read. The message contains no value of the
- * configuration.
+ * The error for a configuration that this module cannot read. The message contains no configuration
+ * values.
  */
 class ConfigurationError extends Error {}
 
@@ -70,7 +70,7 @@ function parse(file, cwd) {
   try {
     return load(text);
   } catch ({ mark }) {
-    // The message of the parser shows the lines around the fault, which may contain a secret.
+    // The parser's message shows the lines around the fault, which may contain a secret.
     const place = mark === undefined ? '' : ` in line ${mark.line + 1}`;
     throw new ConfigurationError(`${file} is not valid YAML${place}`);
   }
@@ -152,9 +152,9 @@ async function loadedConfig({ ConfigSources }, documents, cwd) {
 }
 
 /**
- * Returns a text for an error of the loader, whose own text may show the lines around a fault in an
- * included file. The names of the file and of the key come from the documents, not from the
- * loader's text.
+ * Returns a text for a loader error, because the error's own text may show the lines around a fault
+ * in an included file. The names of the file and the key come from the documents, not from that
+ * text.
  */
 function withoutValues(message, documents, cwd) {
   const files = documents.map(({ file }) => file).join(', ');

@@ -30,7 +30,7 @@ const list = (value) => (Array.isArray(value) ? value : value === undefined ? []
  */
 const textsIn = (value) => list(value).filter((item) => typeof item === 'string');
 
-/** Returns the roles of the realm, and the roles of clients as `client:role`. */
+/** Returns the realm roles, and the client roles as `client:role`. */
 function rolesOf({ realm_access: realm, resource_access: clients }) {
   const ofClients = Object.entries(isObject(clients) ? clients : {}).flatMap(([client, access]) =>
     textsIn(access?.roles).map((role) => `${client}:${role}`),

@@ -18,11 +18,10 @@ const FAILURE = 'the refresh failed: ';
 const reportFor = ({ json }, { stdout, env }) =>
   json ? new JsonReport(stdout) : new TextReport(stdout, env);
 
-/** Runs all steps and reports the finding of each step as soon as the step ends. */
+/** Runs all steps, and reports each step's finding as soon as the step ends. */
 async function doctor(parsed, system) {
   const { flags } = parsed;
-  // The question comes before the steps, because the user may take longer than the time limit of a
-  // step.
+  // Asks before the steps, because the user's answer may take longer than a step's time limit.
   const given = await askSecret(parsed, system);
   const redactor = new Redactor();
   const context = {

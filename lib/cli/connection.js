@@ -1,6 +1,6 @@
 'use strict';
 
-// Connections of the command line: to a server, directly or through a proxy, and TLS on top.
+// Opens the command line's connections to a server, directly or through a proxy, and adds TLS.
 
 const { once } = require('node:events');
 const net = require('node:net');
@@ -70,7 +70,7 @@ async function httpTunnel(socket, url, proxy, signal) {
   throw new TunnelError('the proxy refused to open a tunnel', { status });
 }
 
-/** Opens a tunnel by SOCKS 5 (RFC 1928), with a user name and password by RFC 1929. */
+/** Opens a SOCKS 5 tunnel (RFC 1928). Sends the URL's user name and password, if any (RFC 1929). */
 async function socksTunnel(socket, url, proxy, signal) {
   const [user, password] = [proxy.username, proxy.password].map((part) =>
     Buffer.from(decodeURIComponent(part)),
@@ -114,8 +114,8 @@ async function readUntil(socket, isComplete, signal) {
 const closed = (socket) => new Promise((resolve) => socket.once('close', resolve));
 
 /**
- * Performs a TLS handshake on the connection. With `inspects`, the handshake succeeds with every
- * certificate; the caller must send no data and must close the connection.
+ * Performs a TLS handshake on the connection. With `inspects`, accepts any certificate; the caller
+ * must then send no data, and must close the connection.
  */
 async function secure(socket, host, { signal, secureContext, inspects = false }) {
   const servername = net.isIP(host) === 0 ? host : undefined;

@@ -39,22 +39,19 @@ function faultOf(error, redactor) {
   return redactor.show(code === undefined ? error.message : `${error.message} (${code})`);
 }
 
-/**
- * The replacement for the text of an unexpected error, because the text may quote a file with a
- * secret.
- */
+/** Replaces the text of an unexpected error, which may quote a file with a secret. */
 const UNEXPECTED = 'an unexpected error (its text is not shown, because it may contain a secret)';
 
-/** Returns the message of an error of this package, and a fixed text for any other error. */
+/** Returns the message of this package's own errors, and a fixed text for any other error. */
 function messageOf(error) {
   const isOwn = error instanceof KeycloakTokenError || error instanceof ConfigurationError;
   return isOwn ? error.message : UNEXPECTED;
 }
 
 /**
- * Runs the steps in order and yields `{ step, took, ...finding }`. A step runs if none of the steps
- * that it needs has failed or was left out; otherwise its state is `skipped`. A step that does not
- * apply, or returns no finding, is absent from the result.
+ * Runs the steps in order and yields `{ step, took, ...finding }`. If a step needs another step
+ * that failed or was skipped, its state is `skipped`. A step that does not apply, or returns no
+ * finding, is absent from the result.
  */
 async function* runSteps(steps, context) {
   const blocked = new Set();
@@ -84,7 +81,7 @@ async function limited(run, context) {
   try {
     return await Promise.race([run(context, signal), late]);
   } catch (error) {
-    // The options may show a mistake in the arguments.
+    // Reading the options may reveal a mistake in the arguments.
     if (error.isUsage) throw error;
     const advice = 'check firewalls, network policies and the server';
     return failed(faultOf(error, context.redactor), advice);

@@ -20,7 +20,7 @@ function verifying(system) {
   return { ...system, startEnv, isVerifying };
 }
 
-/** Runs the command in `args` and returns the exit status; `system` is a part of the process. */
+/** Runs the command in `args` and returns the exit status. `system` holds parts of `process`. */
 async function main(args, system) {
   try {
     const parsed = parse(args);
@@ -40,8 +40,8 @@ async function main(args, system) {
 }
 
 /**
- * Returns the frames of the stack, without the message of the error: the message may contain any
- * text, even lines that look like frames.
+ * Returns the stack frames without the error's message, which may contain any text, even lines that
+ * look like frames.
  */
 function framesOf(error) {
   const stack = `${error?.stack}`;

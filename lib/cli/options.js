@@ -16,7 +16,7 @@ const OF_A_SERVICE = [
   'requestTimeoutMs',
   'name',
   ...['store', 'storeKey', 'storeUserTokens', 'maxUserTokens', 'propagateTraceContext'],
-  // This one is a key of a configuration section.
+  // This one is not an option of a manager, but a key of a configuration section.
   'telemetry',
 ];
 
@@ -33,10 +33,7 @@ const GROUPS = [
 
 const TEXTS = ['string', 'url', 'path', 'choice'];
 
-/**
- * Returns the form in which a flag or a variable gives an option; `undefined` if neither can give
- * it.
- */
+/** Returns the form of an option's flag and variable; `undefined` if it can have neither. */
 function formOf({ kind, schema, members }) {
   if (members !== undefined) return undefined;
   if (TEXTS.includes(kind)) return 'text';
@@ -53,14 +50,14 @@ const variableOf = (name) =>
   `KEYCLOAK_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 
 /**
- * Whether only a variable may give the option. The URL of a proxy need not contain a password, so a
- * flag may give it.
+ * Whether the option's value is a secret, which no flag may set. A proxy URL need not contain a
+ * password, so a flag may set it.
  */
 const isSecret = ({ name, secret }) => secret === true && name !== 'proxy';
 
 /**
- * `{ name, flag, variable, form, hasFlag, summary }` of each option. A secret or a text of several
- * lines has a variable but no flag.
+ * Each option as `{ name, flag, variable, form, isSecret, hasFlag, hasFile, summary }`. A secret or
+ * a multi-line text has a variable but no flag.
  */
 const options = table
   .filter(({ name }) => !OF_A_SERVICE.includes(name))

@@ -1,7 +1,7 @@
 'use strict';
 
-// The part of Backstage's `Config` that the reader of a section uses, over plain data: for machines
-// without Backstage's own configuration loader.
+// The part of Backstage's `Config` that the section reader uses, on top of plain data. It is for
+// machines without Backstage's own configuration loader.
 
 class PlainConfig {
   #data;

@@ -1,6 +1,6 @@
 'use strict';
 
-// Asks for a secret on the terminal without an echo.
+// Asks for a secret on the terminal without echoing the answer.
 
 const readline = require('node:readline');
 const { Writable } = require('node:stream');

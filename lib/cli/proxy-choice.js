@@ -1,7 +1,7 @@
 'use strict';
 
-// The proxy of a request, by the rules of `docs/network.md`. The native core chooses its proxy
-// itself; a test compares the two choices.
+// Chooses the proxy of a request by the rules in `docs/network.md`. The native core chooses its
+// proxy itself; a test compares the two choices.
 
 const net = require('node:net');
 
@@ -9,7 +9,7 @@ const SCHEMES = ['http:', 'https:', 'socks5:', 'socks5h:'];
 const DEFAULT_PORTS = { 'http:': 80, 'https:': 443, 'socks5:': 1080, 'socks5h:': 1080 };
 
 /**
- * Returns `{ why }` without a proxy, `{ fault, source }` if the value is not the URL of a proxy, and
+ * Returns `{ why }` if no proxy applies, `{ fault, source }` if the value is not a proxy URL, and
  * otherwise `{ source, url, host, port }`.
  *
  * @param {URL} url the target
@@ -54,7 +54,7 @@ function exemption(url, list) {
 }
 
 function names(entry, url) {
-  // A dot at the end of a name marks the name as complete.
+  // A trailing dot marks a name as fully qualified.
   const host = hostOf(url).replace(/\.$/, '');
   if (entry === '*') return true;
   if (net.isIP(host) !== 0 && isRangeWith(entry, host)) return true;

@@ -102,7 +102,7 @@ function decoded(text) {
   }
 }
 
-/** Escapes line breaks, control characters, and characters that change the direction of a text. */
+/** Escapes line breaks, control characters, and characters that change the text direction. */
 function escaped(char) {
   if (char === '\\') return '\\\\';
   const hex = char.codePointAt(0).toString(16);

@@ -8,7 +8,7 @@ const STEP_WIDTH = 14;
 const NAME_WIDTH = 11;
 const INDENT = ' '.repeat(4);
 
-/** Whether to use colours on a stream; an empty NO_COLOR has no effect. */
+/** Whether to use colours on a stream; an empty `NO_COLOR` has no effect. */
 const hasColours = (stream, env) => stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
 
 class TextReport {

@@ -1,8 +1,8 @@
 'use strict';
 
-// Requests of the command line: for the discovery document, to an API, and for `tokenFetch`. They
-// use the same proxies and trust the same certificates as the token request, and never follow a
-// redirect.
+// Sends the command line's requests: for the discovery document, to an API, and for `tokenFetch`.
+// They follow the same proxy rules and trust the same certificates as the token request, and never
+// follow a redirect.
 
 const http = require('node:http');
 const { openPath, proxyAuthorization, secure } = require('./connection.js');
@@ -11,8 +11,8 @@ const { chooseProxy, hostOf } = require('./proxy-choice.js');
 const LARGEST_BODY = 1_048_576;
 
 /**
- * Sends a request and resolves with `{ status, headers, text, sentAt, receivedAt }`. Over https, the
- * server's certificate must be valid. `text` has at most one megabyte.
+ * Sends a request and resolves with `{ status, headers, text, sentAt, receivedAt }`. Over https,
+ * the server's certificate must be valid. `text` has at most 1 MiB.
  */
 async function send(url, settings) {
   const { method, headers = {}, body, proxyOption, env, signal, secureContext } = settings;

@@ -1,7 +1,7 @@
 'use strict';
 
-// Collects the options of a manager: from a section of a Backstage configuration, or else from
-// environment variables and flags. Flags take precedence.
+// Collects a manager's options: from flags, and from a section of a Backstage configuration or,
+// without one, from environment variables. Flags take precedence.
 
 const fs = require('node:fs');
 const { readVariables } = require('./arguments.js');
@@ -11,9 +11,9 @@ const { prompt } = require('./prompt.js');
 const CREDENTIALS = groupOf('clientSecret');
 /** The environment variable of each option. */
 const variables = new Map(known.map(({ name, variable }) => [name, variable]));
-/** The options without a flag. Among the given options, they are the user's answer to the prompt. */
+/** The options without a flag. If `given` contains one, it is the user's answer to the prompt. */
 const withoutFlag = known.filter(({ hasFlag }) => !hasFlag).map(({ name }) => name);
-/** The options with the path of a file whose content is a secret. */
+/** The options that name a file with a secret. */
 const SECRET_FILES = [
   'clientSecretFile',
   'privateKeyFile',
@@ -41,7 +41,7 @@ async function collect({ flags, given }, { env, cwd }) {
   return { ...section, options, sources: sourcesOf(options, given, () => section.origin) };
 }
 
-/** Returns a text for each source that names the options from this source. */
+/** Returns one text for each source, which lists the options from it. */
 function sourcesOf(options, given, otherSource) {
   const names = new Map();
   for (const name of Object.keys(options)) {
@@ -53,8 +53,8 @@ function sourcesOf(options, given, otherSource) {
 }
 
 /**
- * Asks for the secret if there is a terminal and neither flags nor variables give a credential.
- * Returns the options in `given`, together with the answer.
+ * Asks for the secret on a terminal if there is no `--config` and no flag or variable sets a
+ * credential. Returns the options in `given`, together with the answer.
  */
 async function askSecret({ flags, given }, { env, stdin, stderr }) {
   const options = { ...readVariables(env, given), ...given };
@@ -66,8 +66,8 @@ async function askSecret({ flags, given }, { env, stdin, stderr }) {
 }
 
 /**
- * Adds every secret to the redactor: the secrets among the options, and the secrets in the files
- * that the options name.
+ * Adds every secret to the redactor: from the options, from the files that they name, and from
+ * proxy URLs.
  */
 function addSecrets(redactor, options, env) {
   const { clientId } = options;
@@ -83,9 +83,7 @@ function addSecrets(redactor, options, env) {
   for (const password of passwordsOf(options.proxy, env)) redactor.add(password);
 }
 
-/**
- * Members of records that are not secret: some parts of a JSON Web Key, and headers with addresses.
- */
+/** Record members that are not secret: public parts of a JSON Web Key, and forwarding headers. */
 const PUBLIC = /^(kty|use|key_ops|alg|kid|crv|x|y|n|e|(x-)?forwarded.*)$/i;
 
 function textsIn(value) {
@@ -96,7 +94,7 @@ function textsIn(value) {
     .flatMap(([, inner]) => textsIn(inner));
 }
 
-/** Returns the lines of a key. A server could repeat a single line. */
+/** Returns the lines of a key, because a server could repeat a single line. */
 const lines = (text) => text.split(/\r?\n/).filter((line) => !line.startsWith('-----'));
 
 function readable(file) {

@@ -1,7 +1,7 @@
 'use strict';
 
-// The certificates that a manager trusts, for Node's TLS: the certificates of the Node process, and
-// the certificates of the options `ca` and `caFile`.
+// The certificates that a manager trusts, in a form for Node's TLS: the certificates that the Node
+// process trusts, and those in the options `ca` and `caFile`.
 
 const { X509Certificate } = require('node:crypto');
 const fs = require('node:fs');
@@ -12,16 +12,16 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 
 const certificatesIn = (text) => text.match(CERTIFICATE) ?? [];
 
-/** Returns the certificates of the options; throws if a file is unreadable. */
+/** Returns the certificates in the options. Throws if `caFile` is unreadable. */
 function ownCertificates({ ca, caFile }) {
   const fromFile = caFile === undefined ? '' : fs.readFileSync(caFile, 'utf8');
   return certificatesIn(`${ca ?? ''}\n${fromFile}`);
 }
 
-/** Returns all trusted certificates; `env` is the environment of the process at its start. */
+/** Returns all trusted certificates. `env` is the environment in which the process started. */
 function trusted(options, env) {
   const ofNode = certificatesIn(trustedByNode());
-  // Older versions of Node cannot list the certificates of this variable.
+  // Older versions of Node do not list the certificates of `NODE_EXTRA_CA_CERTS`.
   const isListed = tls.getCACertificates !== undefined;
   const extra = isListed ? [] : certificatesIn(readable(env.NODE_EXTRA_CA_CERTS));
   return [...ofNode, ...extra, ...ownCertificates(options)];
@@ -38,8 +38,8 @@ function readable(file) {
 }
 
 /**
- * Returns the TLS context that all connections of a run share, because Node takes long to read so
- * many certificates.
+ * Returns the TLS context, which all connections of a run share, because Node takes a long time to
+ * read so many certificates.
  */
 function secureContext(context) {
   context.secureContext ??= tls.createSecureContext({
@@ -49,7 +49,7 @@ function secureContext(context) {
   return context.secureContext;
 }
 
-/** The certificates that the system trusts, which Node ignores by default. */
+/** The files with the certificates that the system trusts. Node ignores them by default. */
 const OF_THE_SYSTEM = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -57,7 +57,7 @@ const OF_THE_SYSTEM = [
   '/etc/ssl/cert.pem',
 ];
 
-/** Returns the file of the system that contains the authority that issued the certificate (DER). */
+/** Returns the system file that contains the issuer of a certificate, which is in DER form. */
 function fileWithIssuer(der, env) {
   const certificate = new X509Certificate(der);
   const files = [env.SSL_CERT_FILE, ...OF_THE_SYSTEM].filter(Boolean);

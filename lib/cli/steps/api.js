@@ -1,7 +1,7 @@
 'use strict';
 
-// A GET request with the token to an API. The URL uses https or loopback, and the step follows no
-// redirect, so that no other server receives the token.
+// Sends a GET request with the token to an API. The URL uses https or loopback, and the step
+// follows no redirect, so that no other server receives the token.
 
 const { asksForToken, parametersOf } = require('../../challenge.js');
 const { decode, textsIn } = require('../claims.js');
@@ -26,7 +26,7 @@ const api = {
   },
 };
 
-/** Returns the headers that carry the token, with a proof if a key binds it. */
+/** Returns the headers that carry the token, with a DPoP proof if the token is bound. */
 async function authorization({ api: url, manager, options, token }) {
   if (options.dpop !== true) return { Authorization: `Bearer ${token}` };
   const proof = await manager.dpopProof({ method: 'GET', url: url.href, token });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The credential on this machine: its kind, its file, and the usual mistakes in it. No text shows
-// any part of the credential.
+// Checks the credential on this machine: its kind, its file, and common mistakes in it. No text
+// shows any part of the credential.
 
 const { X509Certificate, createPrivateKey } = require('node:crypto');
 const fs = require('node:fs');
@@ -35,7 +35,7 @@ const credential = {
       const advice = 'restrict the permissions of the file';
       return warning(`${text}; every user of this machine can change the file`, advice);
     }
-    // Kubernetes makes the files of a volume readable by default, so the step does not warn.
+    // Kubernetes lets every user read the files of a volume by default, so this is not a warning.
     const isOpen = secrets.some(({ mode }) => (mode & OTHERS_MAY_READ) !== 0);
     return ok(isOpen ? `${text}; every user of this machine can read the file` : text);
   },
@@ -184,7 +184,7 @@ function belongs(certificate, key) {
   try {
     return certificate.checkPrivateKey(createPrivateKey(key));
   } catch {
-    // The check of the key reports the fault of the key.
+    // The check of the key reports its fault.
     return true;
   }
 }

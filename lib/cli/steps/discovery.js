@@ -1,8 +1,8 @@
 'use strict';
 
-// The discovery document of the realm (OpenID Connect Discovery 1.0), and the clock of the server.
-// With the option `tokenEndpoint`, the manager does not need the document, so most of its faults
-// are warnings.
+// Checks the realm's discovery document (OpenID Connect Discovery 1.0) and the server's clock. With
+// the option `tokenEndpoint`, the manager does not need the document, so most faults in it are
+// warnings.
 
 const { textsIn } = require('../claims.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
@@ -159,7 +159,7 @@ function compareSupport(document, options, redactor) {
   );
 }
 
-/** Returns the method that the server must offer. */
+/** Returns the authentication method that the server must offer. */
 function methodOf(options) {
   const { clientAuthentication, clientSecret, clientSecretFile, signingAlgorithm } = options;
   // An assertion from a file is a signed JWT too, so the server lists `private_key_jwt`.
@@ -186,8 +186,7 @@ const clock = {
 };
 
 /**
- * Returns the finding for a difference in seconds, which is positive if the server's clock is
- * ahead.
+ * Returns the finding for a clock difference in seconds, which is positive if the server is ahead.
  */
 function clockFinding(difference, source) {
   const seconds = Math.round(Math.abs(difference));

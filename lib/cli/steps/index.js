@@ -1,6 +1,6 @@
 'use strict';
 
-// The steps of the doctor, in their order. Each is `{ name, needs, run(context, signal) }`.
+// The steps of the doctor, in order. Each is `{ name, needs, run(context, signal) }`.
 
 module.exports = [
   ...require('./options.js').steps,

@@ -1,7 +1,7 @@
 'use strict';
 
-// The way to the server: name look-up, connection and proxy. With a proxy, the look-up and the
-// connection concern the proxy, because the proxy looks up the name of the server.
+// Checks the path to the server: name look-up, connection and proxy. With a proxy, the look-up and
+// the connection are those of the proxy, because the proxy looks up the server's name.
 
 const dns = require('node:dns/promises');
 const net = require('node:net');
@@ -11,8 +11,8 @@ const { hostOf, portOf } = require('../proxy-choice.js');
 const { secureContext } = require('../trust.js');
 
 /**
- * Returns the host to connect to, with its name in messages; `undefined` if the proxy is not
- * usable.
+ * Returns the host and port to connect to, and `what`, which messages append to the host;
+ * `undefined` if the proxy setting is invalid.
  */
 function nextHop({ target, proxy }) {
   if (proxy.fault !== undefined) return undefined;

@@ -1,7 +1,6 @@
 'use strict';
 
-// The installed package, and the options: the only steps without I/O. The manager itself checks its
-// options.
+// Checks the installed package and the options. The manager itself checks its options.
 
 const { failed, messageOf, ok, warning } = require('../finding.js');
 const { OF_A_SERVICE } = require('../options.js');
@@ -9,8 +8,7 @@ const { chooseProxy } = require('../proxy-choice.js');
 const { version } = require('../../../package.json');
 
 /**
- * This limit is shorter than the time limit of a step, so that the step can report the error of the
- * manager.
+ * This limit is shorter than a step's time limit, so that the step can report the manager's error.
  */
 const REQUEST_LIMIT_MS = 2_800;
 
@@ -88,7 +86,7 @@ function withoutVariables(missing) {
   ];
 }
 
-/** Returns a logger that passes on the manager's warnings, without the name of the manager. */
+/** Returns a logger that passes on the manager's warnings, without the manager's name. */
 const warningLogger = (take) => ({
   error() {},
   warn: (line) => take(line.replace(/^Keycloak token manager ".*?": /, '')),

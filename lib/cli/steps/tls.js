@@ -1,8 +1,8 @@
 'use strict';
 
-// The server's certificate and TLS, as Node sees them with the certificates that the manager
-// trusts. The step sends only the handshake. The native core is stricter in some cases, which only
-// the token request shows.
+// Checks the server's TLS and certificate with Node, which here trusts the same certificates as the
+// manager. The step performs only the handshake. The native core is stricter in some cases, which
+// only the token request reveals.
 
 const { openPath, secure } = require('../connection.js');
 const { failed, faultOf, ok, warning } = require('../finding.js');
@@ -40,7 +40,7 @@ const certificates = {
   },
 };
 
-/** Returns the finding for certificates in the options that the manager cannot read. */
+/** Returns a failure if `caFile` is unreadable or contains no certificate. */
 function trustFault(options) {
   let own;
   try {
@@ -169,7 +169,7 @@ function wrongTime(chain, names) {
   return failed(text, `${advice}; also check this machine's clock`);
 }
 
-/** The texts for failed handshakes, by the code or the text of the error. */
+/** Patterns for the error code or message of a failed handshake, each with a text and advice. */
 const HANDSHAKES = [
   [
     /WRONG_VERSION_NUMBER|packet length too long|HTTP_REQUEST/i,

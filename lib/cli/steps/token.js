@@ -1,6 +1,6 @@
 'use strict';
 
-// The token request, which a manager sends with its own transport, and the token in the answer.
+// Sends the token request with a manager's own transport, and checks the token in the answer.
 
 const { adviceFor } = require('../advice.js');
 const { decode, duration, importantClaims, isTime, list } = require('../claims.js');
@@ -11,7 +11,7 @@ const { clockFinding } = require('./discovery.js');
 const { managerOptions } = require('./options.js');
 
 const SHORT_LIFE_S = 30;
-/** Node's limit for all headers of a request is 16 KiB, and many proxies have a limit of 8 KiB. */
+/** Node limits a request's headers to 16 KiB, and many proxies limit them to 8 KiB. */
 const LARGE_TOKEN = 7_500;
 
 const request = {
