@@ -1,13 +1,13 @@
 /**
- * Handles the clients of cache servers inside the objects of other packages: redis, ioredis,
- * iovalkey and memjs. Each function ignores a client without the member that the function needs.
+ * Handles the cache server clients (redis, ioredis, iovalkey and memjs) inside the objects of other
+ * packages. Each function ignores a client that lacks the member that the function needs.
  */
 'use strict';
 
 const ignore = () => {};
 
 /**
- * Keeps a Keyv and its adapter from ending the process. Returns the adapter's client of the server.
+ * Prevents errors of a Keyv and its adapter from ending the process. Returns the adapter's client.
  */
 function tameKeyv(keyv) {
   const store = adapterOf(keyv);
@@ -46,8 +46,8 @@ function isInMemory(keyv) {
 }
 
 /**
- * Adds a listener for errors, because an emitter without such a listener throws. The manager
- * reports the failures of a store.
+ * Adds a listener for errors, because an emitter without such a listener throws. The manager itself
+ * reports store failures.
  */
 function ignoreErrors(emitter) {
   if (typeof emitter?.on !== 'function') return;
@@ -55,7 +55,7 @@ function ignoreErrors(emitter) {
   if (!emitter.listeners?.('error').includes(ignore)) emitter.on('error', ignore);
 }
 
-/** Lets the process end although the client has a connection or is about to connect. */
+/** Lets the process end even if the client has a connection or is about to connect. */
 function unrefClient(client) {
   if (typeof client?.unref === 'function') {
     client.unref();
@@ -70,8 +70,7 @@ function unrefClient(client) {
 }
 
 /**
- * Lets the process end although memjs has a socket. A server of memjs connects when a call needs
- * it.
+ * Lets the process end even if memjs has a socket. memjs connects to a server when a call needs it.
  */
 function unrefMemcached(server) {
   const { sock } = server;

@@ -16,12 +16,11 @@ const {
 } = require('./clients.js');
 
 /**
- * The prefix of the keys. Older Backstage releases share the entries of a cache between all
- * plugins.
+ * The prefix of the keys. In older Backstage releases, all plugins share the entries of a cache.
  */
 const PREFIX = 'keycloak-token-manager:';
 const DEFAULT_ID = 'keycloak-token-manager';
-/** Memcached counts whole seconds, and some clients keep an entry with a shorter life for ever. */
+/** Memcached counts whole seconds, and some clients keep an entry with a shorter life forever. */
 const MIN_TTL_MS = 1_000;
 /**
  * The shortest time between the creation of two clients if the store cannot close the first one.
@@ -61,7 +60,7 @@ const CALLS = {
 function createStore(current, more = {}) {
   const call = (use, read = ignore) => {
     const result = new Promise((resolve) => resolve(current())).then(use).then(read);
-    // The manager may no longer wait for the result.
+    // The manager may have stopped waiting for the result.
     result.catch(ignore);
     return result;
   };
@@ -91,7 +90,7 @@ function missIfBroken(error) {
 
 /**
  * Returns the time to live in a form that every client interprets in the same way. Returns
- * `undefined` if the time is over, or if some clients would keep the entry for ever.
+ * `undefined` if the entry has expired, or if some clients would keep it forever.
  */
 function wholeMs(ttlMs) {
   if (!Number.isFinite(ttlMs) || ttlMs <= 0) return undefined;
@@ -152,7 +151,7 @@ function backstageCache(cache, id) {
   return { calls: CALLS.cache(service), client };
 }
 
-/** Creates a store that opens its cache at the first use, and opens another one in `remake`. */
+/** Creates a store that opens its cache on first use, and again on the first use after `remake`. */
 function remadeStore(open, id) {
   let opened;
   let madeAtMs = -Infinity;

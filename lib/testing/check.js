@@ -127,7 +127,7 @@ const ANSWER = {
   dripMs: checks.interval,
 };
 
-/** Checks the known members of a record. Returns a copy without members that are `undefined`. */
+/** Checks all members of a record. Returns a copy without members that are `undefined`. */
 function checkMembers(value, known, what) {
   if (!isObject(value) || Array.isArray(value)) refuse(what, 'an object');
   const given = Object.entries(value).filter(([, member]) => member !== undefined);

@@ -1,14 +1,11 @@
 'use strict';
 
-// Verifies DPoP proofs (RFC 9449) as Keycloak 26 does, with its order of checks and its texts.
+// Verifies DPoP proofs (RFC 9449) as Keycloak 26 does, in the same order and with the same texts.
 
 const crypto = require('node:crypto');
 const { now } = require('./tokens.js');
 
-/**
- * The maximum age of a proof, and the maximum time by which the client's clock may be ahead, in
- * seconds.
- */
+/** The maximum age of a proof, and how far the client's clock may be ahead, both in seconds. */
 const OLDEST_S = 24;
 const AHEAD_S = 15;
 
@@ -72,13 +69,12 @@ function readProof(header) {
 /** Verifies the proofs for one endpoint, which accepts each proof only once. */
 class ProofVerifier {
   /**
-   * The time until which the verifier remembers a used proof, keyed by the `jti` and `htu` of the
-   * proof.
+   * The time until which the verifier remembers a used proof, keyed by the proof's `jti` and `htu`.
    */
   #used = new Map();
 
   /**
-   * Returns the thumbprint of the key of a proof.
+   * Returns the thumbprint of a proof's key.
    *
    * @param {string} proof
    * @param {{ url: string, nonce: string | undefined }} expected

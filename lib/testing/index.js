@@ -87,7 +87,7 @@ class FakeTokenEndpoint {
     this.restore();
   }
 
-  /** Starts to listen on a free port. The URLs of the endpoint exist only from then on. */
+  /** Starts listening on a free port, and sets the URLs of the endpoint. */
   async start() {
     await this.#listener.open();
     this.url = this.#listener.origin;
@@ -291,7 +291,7 @@ class FakeTokenEndpoint {
     });
   }
 
-  /** Returns the claims of a token of this endpoint that has neither expired nor been revoked. */
+  /** Returns the claims of a valid, unrevoked token that this endpoint issued. */
   #read(token) {
     if (token === null || this.#revoked.has(token)) return undefined;
     return readToken(token, this.#key);
@@ -302,7 +302,7 @@ class FakeTokenEndpoint {
     const { dpop: support } = this.#options;
     if (support === 'ignored' || (!dpop && support === 'supported')) return undefined;
     if (!dpop) throw new ProofRefusal('DPoP proof is missing');
-    // Keycloak compares the URL by which the client called it.
+    // Keycloak expects the URL that the client called.
     const called = `${new URL(this.url).protocol}//${host}${url.split('?')[0]}`;
     return this.#proofs.verify(dpop, { url: called, nonce: this.#dpopNonce });
   }

@@ -1,6 +1,6 @@
 'use strict';
 
-// Answers requests as Keycloak 26 does, with its order of checks, its statuses and its texts. Two
+// Answers requests as Keycloak 26 does, with the same order of checks, statuses and texts. Two
 // codes are surprising: Keycloak answers a wrong secret with `unauthorized_client`, and an unknown
 // client with `invalid_client`.
 
@@ -102,7 +102,7 @@ function refuse(request, secrets) {
   return refuseClient(request, secrets);
 }
 
-/** Returns the refusal of the client of a request, or `undefined`. */
+/** Returns the refusal of a request's client, or `undefined`. */
 function refuseClient(request, secrets) {
   if (request.isBroken) {
     return refusal(400, 'unauthorized_client', 'Unexpected error when authenticating client');
@@ -145,7 +145,7 @@ function refuseExchange({ form, clientId }, subject) {
  * @param {() => string | undefined} tokens.bind returns the thumbprint of the key to which the
  *   endpoint binds the token
  * @param {(token: string | null) => object | undefined} tokens.read returns the claims of a valid
- *   token of this endpoint
+ *   token that this endpoint issued
  */
 function answerTokenRequest(request, secrets, expiresIn, { issue, bind, read }) {
   const isExchange = request.form.get('grant_type') === TOKEN_EXCHANGE;
@@ -178,7 +178,7 @@ function answerTokenRequest(request, secrets, expiresIn, { issue, bind, read }) 
 }
 
 /**
- * Returns the answer to a request to revoke a token (RFC 7009).
+ * Returns the answer to a revocation request (RFC 7009).
  *
  * @param {ReturnType<typeof readTokenRequest>} request
  * @param {Map<string, string>} secrets the secrets, keyed by client id

@@ -47,7 +47,7 @@ class Listener {
     return `${this.#scheme}://${HOST}:${this.#port}`;
   }
 
-  /** Starts to listen: the first time on a free port, and later on the same port again. */
+  /** Starts listening: the first time on a free port, and later on that same port. */
   async open() {
     if (this.#server.listening) return;
     this.#server.listen(this.#port, HOST);
