@@ -33,19 +33,19 @@ const MOST_ROUTES = 256;
  * @param {object} parts
  * @param {import('..').KeycloakTokenManager} parts.manager
  * @param {import('..').ResourceOptions} [parts.resource]
- * @param {() => string} parts.server a URL of the authorization server
+ * @param {() => string} parts.server returns a URL of the authorization server
  * @param {Routes} parts.routes the routes of the manager
- * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop presents tokens that are bound to
- * a key; `undefined` if the manager has never requested any
+ * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop returns the object that presents
+ * bound tokens; `undefined` if no configuration has requested them
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
- * @param {typeof fetch} parts.again makes a call that began with an earlier configuration
+ * @param {typeof fetch} parts.again repeats a call that began with an earlier configuration
  */
 function makeFetch({ manager, resource, server, routes, dpop, isCurrent, again }) {
   let settings;
   return async (input, init) => {
     settings ??= settingsOf(resource, server);
     let request = new OutgoingRequest(input, init, settings);
-    // A redirect to a login page rejects the original call, even after other redirects.
+    // A redirect to a login page is a rejection by the original route, even after other redirects.
     const { route, isSafe } = request;
     let token = await manager.getToken(request.tokenOptions);
     // The configuration changed during the wait, so the token is for another origin.
@@ -110,7 +110,7 @@ function makeFetch({ manager, resource, server, routes, dpop, isCurrent, again }
 class Routes {
   /** The token that each route accepted last, and the time. The oldest entry comes first. */
   #accepted = new Map();
-  /** Routes whose acceptances matter, because they rejected a token. */
+  /** Routes that have rejected a token, so that their acceptances matter. */
   #troubled = new Set();
   #reject;
   #accept;
@@ -158,7 +158,7 @@ function limit(collection) {
 /** Errors that a new token does not remedy. */
 const OTHER_ERRORS = /\b(insufficient_user_authentication|invalid_dpop_proof|use_dpop_nonce)\b/;
 
-/** Whether a 401 rejects the token, rather than requires another kind of authentication. */
+/** Whether a 401 rejects the token, rather than requiring another kind of authentication. */
 function isAboutToken(response) {
   if (response.status !== 401) return false;
   const challenges = headerOf(response, 'www-authenticate') ?? '';
@@ -177,7 +177,7 @@ function settingsOf(resource, server) {
   return { base, origin: base.origin, issuerOrigin, userHeader: resource.userHeader };
 }
 
-/** Returns the base URL with a slash at the end. Each configuration parses it only once. */
+/** Returns the base URL with a slash at the end. Parses it only once per configuration. */
 function baseOf(resource) {
   if (resource.base === undefined) {
     resource.base = new URL(resource.baseUrl);
@@ -186,9 +186,7 @@ function baseOf(resource) {
   return resource.base;
 }
 
-/**
- * Runs a step between two requests. If the step fails, discards the response, which has no reader.
- */
+/** Runs a step between two requests. If the step fails, discards the unread response. */
 async function orCancel(response, step) {
   try {
     return await step();
@@ -214,7 +212,7 @@ async function drain(response) {
     }
     cancel(reader);
   } catch {
-    // `fetch` would not reuse a connection that breaks now anyway.
+    // `fetch` cannot reuse a broken connection anyway.
   } finally {
     clearTimeout(timer);
   }

@@ -1,7 +1,7 @@
 'use strict';
 
-// Reads and cancels the bodies of responses from `fetch` and from test doubles, which use Node
-// streams, and keeps the body of a request that `fetch` may have to send again.
+// Reads and cancels response bodies: the web streams of `fetch`, and the Node streams of test
+// doubles. Also keeps the body of a request that `fetch` may have to send again.
 
 const { isDisturbed } = require('node:stream');
 
@@ -36,7 +36,7 @@ function cancel(body) {
     // A test double's `cancel` may return no promise, and a Node stream's method has another name.
     Promise.resolve(body?.cancel?.() ?? body?.destroy?.()).catch(() => {});
   } catch {
-    // Errors of a body without a reader do not matter.
+    // Errors do not matter, because nothing reads this body.
   }
 }
 
@@ -46,7 +46,7 @@ class KeptBody {
   #chunks = [];
   #reader;
 
-  /** Reads a clone, so that `fetch` can send the request itself. */
+  /** Reads a clone, so that `fetch` can still send the original. */
   constructor(request) {
     try {
       this.#reader = readerOf(request.clone().body);

@@ -8,7 +8,7 @@ function isDuration(value) {
   return typeof value === 'number' && value >= 0;
 }
 
-// Does not use `instanceof`, because under Jest a signal may come from another realm.
+// Does not use `instanceof`, because under Jest a signal may come from another JavaScript realm.
 function isSignal(value) {
   return (
     value !== null &&
@@ -20,8 +20,8 @@ function isSignal(value) {
 }
 
 /**
- * Reads the options of a call once. Returns the options, or a `fault` if they are wrong or the
- * signal has aborted.
+ * Reads the options of a call once. Returns the options, or a `fault` if they are invalid or the
+ * signal has already aborted.
  */
 function checked(options) {
   try {

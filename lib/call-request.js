@@ -1,7 +1,7 @@
 'use strict';
 
-// The members `onBehalfOf`, `scope` and `audience` of the `init` of `fetch`, for which the call
-// uses a derived manager.
+// The members `onBehalfOf`, `scope` and `audience` of `init`, which make `fetch` use a derived
+// manager.
 
 const MEMBERS = ['onBehalfOf', 'scope', 'audience'];
 
@@ -15,7 +15,7 @@ function requestOf(init) {
   if (!isThere) return undefined;
   const members = {};
   const rest = {};
-  // Inherited members of `init` count, too, as they do for `fetch`.
+  // Inherited members of `init` count too, as they do for `fetch`.
   for (const name in init) if (!MEMBERS.includes(name)) rest[name] = init[name];
   for (const name of MEMBERS) if (name in init) members[name] = init[name];
   return { members, rest };

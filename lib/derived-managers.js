@@ -1,8 +1,8 @@
 'use strict';
 
 // The managers that are derived from one manager. Equal requests have the same derived manager as
-// long as the program refers to it. The first call that needs the native side creates it; the
-// derived manager frees it at its own end.
+// long as the program refers to it. A derived manager's native side exists from the first call that
+// needs it until, at the latest, the garbage collector collects the manager.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { createHash } = require('node:crypto');
@@ -16,16 +16,16 @@ const { TokenSource, source } = require('./token-source.js');
 // This function loads the module on demand, because few programs use assertion functions.
 const secretFunctions = lazily(() => require('./secret-function.js'));
 
-/** The number of derived managers that stay although the program no longer refers to them. */
+/** The number of derived managers that stay alive when the program no longer refers to them. */
 const MOST_UNUSED = 256;
 
 /** The number of APIs for which a derived manager keeps a view. */
 const MOST_VIEWS = 16;
 
 /**
- * The connection between a derived manager and its parent, and what remains to do when the garbage
- * collector takes the manager. It therefore refers to the manager only weakly, and not to a function
- * of the user, which may refer to the manager.
+ * The connection between a derived manager and its parent. It frees the native side after the
+ * garbage collector has collected the manager, so it refers to the manager only weakly. It never
+ * refers to a user's function, which may refer to the manager.
  */
 class Derivation extends WeakRef {
   /** The id of the native side; `undefined` until a call needs the native side. */
@@ -101,7 +101,7 @@ class Derivation extends WeakRef {
 
 /** The connection of a user's manager. */
 class UserDerivation extends Derivation {
-  /** The number of hits at the last decision whether to release the manager. */
+  /** The number of hits when `#touch` last considered releasing the manager. */
   hits = 0;
   /** Whether to release the native side as soon as no caller waits. */
   isReleased = false;
@@ -126,13 +126,13 @@ class DerivedTokenManager extends TokenSource {
 const { requestOf } = DerivedTokenManager;
 const derivationOf = (manager) => manager[source.family];
 
-/** The calls of the assertion functions, by derived manager. */
+/** The calls of the assertion functions, keyed by derived manager. */
 const assertionCalls = new WeakMap();
 
 class AssertionCall {
   /** The last error that the function threw. */
   error;
-  /** Runs the function in the async context that derived the manager. */
+  /** Runs the function in the async context in which the program derived the manager. */
   #inContext = AsyncLocalStorage.snapshot();
 
   async run(assertionFunction) {
@@ -145,11 +145,11 @@ class AssertionCall {
 }
 
 class DerivedManagers {
-  /** The connections to the derived managers, keyed by the key of the request. */
+  /** The connections to the derived managers, keyed by request key. */
   #byKey = new Map();
   /** The connections to the derived managers, keyed by the id of the native side. */
   #byId = new Map();
-  /** The most recently used derived managers, in the order of their use. */
+  /** The most recently used derived managers, in order of use. */
   #recent = new Map();
   /** The derived managers of users, the least recently used one first. */
   #users = new Map();
@@ -161,7 +161,7 @@ class DerivedManagers {
     this.parent = parent;
   }
 
-  /** @param {object} base the request of the manager whose method `for` the program called */
+  /** @param {object} base the request of the manager on which the program called `for` */
   derive(base, given, resource) {
     const request = derivedRequest(base, given);
     const isUser = request.subjectToken !== undefined;
@@ -170,9 +170,7 @@ class DerivedManagers {
     return forResource(manager, given?.resource ?? resource);
   }
 
-  /**
-   * @param {object} base the request of the manager whose method `onBehalfOf` the program called
-   */
+  /** @param {object} base the request of the manager on which the program called `onBehalfOf` */
   exchange(base, subjectToken, given, resource) {
     const request = exchangeRequest(base, subjectToken, given);
     return forResource(this.#user(userKey(request), request), given?.resource ?? resource);
@@ -192,7 +190,7 @@ class DerivedManagers {
     }
   }
 
-  /** Returns the derived manager with this id of its native side. */
+  /** Returns the derived manager whose native side has this id. */
   find(id) {
     return this.#byId.get(id)?.deref();
   }
@@ -224,7 +222,7 @@ class DerivedManagers {
   end(failure) {
     this.each((manager) => {
       manager[source.end](failure);
-      // Later calls belong to the parent, which is closed.
+      // Later calls ask the closed parent for a new native side, and fail.
       derivationOf(manager).id = undefined;
       manager[source.disconnect]();
     });
@@ -251,7 +249,7 @@ class DerivedManagers {
   }
 
   /**
-   * Makes a user's manager the most recently used one, and releases the least recently used one.
+   * Marks a user's manager as just used, and releases the least recently used ones above the limit.
    */
   #touch(key, manager) {
     derivationOf(manager).isReleased = false;
@@ -266,7 +264,7 @@ class DerivedManagers {
       this.#users.delete(oldestKey);
       const derivation = derivationOf(oldest);
       const hits = oldest[source.hits];
-      // A call with a cached token does not reach this class, so only the number of hits shows it.
+      // Calls with a cached token do not reach this class. Only the number of hits shows them.
       if (oldest === manager || hits !== derivation.hits) {
         derivation.hits = hits;
         this.#users.set(oldestKey, oldest);
@@ -331,10 +329,10 @@ class DerivedManagers {
   }
 }
 
-/** The views of each derived manager, to which they refer. */
+/** The views of each derived manager. The map is weak, but the views refer to the manager. */
 const viewsOf = new WeakMap();
 
-/** Returns the manager or, for a resource, its view. Equal resources have the same view. */
+/** Returns the manager or, for a resource, a view of it. Equal resources have the same view. */
 function forResource(manager, given) {
   if (given === undefined) return manager;
   const resource = copyOf(given);

@@ -105,7 +105,7 @@ function parametersOf(value) {
 
 /**
  * Checks a subject token or an assertion. A caller that passes no token must never receive the
- * token of the service.
+ * service account's token.
  */
 function checkSubject(name, token) {
   if (typeof token !== 'string' || token === '') {
@@ -133,7 +133,7 @@ function assertionOf(grant) {
   return { assertion };
 }
 
-// Numbers the assertion functions, so that a request with the same function has the same key.
+// Numbers the assertion functions, so that requests with the same function have the same key.
 const functionIds = new WeakMap();
 let lastFunctionId = 0;
 
@@ -161,7 +161,7 @@ function checkFields(given, fields) {
   }
 }
 
-/** Returns the fields of the parent's request, with the given fields in their place. */
+/** Returns a copy of the parent's request, overridden by the given fields. */
 function withFields(base, given) {
   const { scope, audience, requestedResource, parameters } = given;
   const request = { ...base };
@@ -207,7 +207,7 @@ function exchangeRequest(base, subjectToken, given = {}) {
   return Object.assign(request, NO_SUBJECT, { subjectToken, subjectTokenType });
 }
 
-/** Returns a key that equal requests share, apart from the subject token. */
+/** Returns a key that requests share if they differ at most in the subject token. */
 function keyOf(request) {
   const { scope, audience, requestedResource, parameters, subjectTokenType } = request;
   const { assertion, assertionFunction } = request;

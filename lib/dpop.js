@@ -1,7 +1,7 @@
 'use strict';
 
 // DPoP (RFC 9449) for requests to resource servers. Native code keeps the key and signs the proofs;
-// this file provides their URL, their method and the nonces of the servers.
+// this file provides the URL, the method and the server's nonce for each proof.
 
 const { KeycloakTokenError, badRequest } = require('./error.js');
 

@@ -23,7 +23,7 @@ function variable(upper) {
   const lower = upper.toLowerCase();
   const name = process.env[lower] === undefined ? upper : lower;
   const value = process.env[name];
-  // Tests replace `process.env` with an object whose values need not be strings.
+  // Tests may replace `process.env` with an object whose values are not all strings.
   return value === undefined ? undefined : { name, value: String(value) };
 }
 

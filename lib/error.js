@@ -1,7 +1,7 @@
 'use strict';
 
 // The native side returns failures as data. Only this file turns them into errors, so every
-// rejection has a JavaScript stack, and `instanceof` works in every realm that loads this file.
+// rejection has a JavaScript stack, and `instanceof` works in every JavaScript realm.
 
 const DETAILS = [
   'status',
@@ -47,7 +47,7 @@ function systemFault({ message, systemCode: code }) {
   return code === undefined ? undefined : Object.assign(new Error(message), { code });
 }
 
-/** Returns the error for a wrong argument of a call. */
+/** Returns the error for an invalid argument. */
 function badRequest(message) {
   return new KeycloakTokenError({ code: 'ERR_KEYCLOAK_REQUEST', message, retryable: false });
 }

@@ -29,7 +29,7 @@ const traceContexts = lazily(() => require('./trace-context.js'));
 const asyncHooks = lazily(() => require('node:async_hooks'));
 const currentContext = () => asyncHooks().AsyncLocalStorage.snapshot();
 
-// The empty map of all managers without a request. No code modifies it.
+// The empty map that all managers without a request share. No code modifies it.
 const NO_REQUESTS = new Map();
 /** The id of a manager that is not derived. */
 const PARENT = 0;
@@ -57,24 +57,24 @@ class KeycloakTokenManager extends TokenSource {
   #secretError;
   #tokenFetch;
   #store;
-  // The requests in progress with `tokenFetch`.
+  // The `tokenFetch` requests in progress.
   #requests = NO_REQUESTS;
   #isClosed = false;
   // The promise of a `close` that revokes tokens, and the function that ends its wait.
   #closing;
   #revoked;
-  // Runs the user's functions in the async context that created the manager.
+  // Runs the user's functions in the async context in which the program created the manager.
   #inContext;
   // Reports acquisitions; `undefined` before the first subscriber or listener.
   #observer;
-  // The level of the native reports: none, the ends of acquisitions, or also their starts.
+  // What the native side reports: nothing, the ends of acquisitions, or also their starts.
   #observation = NOTHING;
   #messageOrigin;
   // Returns the trace context of the active span; `undefined` without `propagateTraceContext`.
   #traceParent;
 
   constructor(options) {
-    // The parts of the manager that its own token and the derived managers use.
+    // The parts of the manager that its own token source uses.
     const family = {
       id: PARENT,
       call: (method, id, ...args) => this.#callObserved(method, id, ...args),
@@ -162,7 +162,7 @@ class KeycloakTokenManager extends TokenSource {
     return this.close();
   }
 
-  // `dropsToken` says whether the API of a view moves to another origin.
+  // `dropsToken`: the `resource` of a view has moved to another origin.
   [reconfigure](options, dropsToken = false) {
     const failure = this.#call('reconfigure', options, environment());
     if (failure !== null) throw new KeycloakTokenError(failure);
@@ -234,8 +234,8 @@ class KeycloakTokenManager extends TokenSource {
     return this.#derived;
   }
 
-  // Adds a listener with the methods `wantsContext()`, `ended(message)` and `closed()`. Returns two
-  // functions: `origin` returns the members of every message, and `remove` removes the listener.
+  // Adds a listener with `wantsContext()`, `ended(message)` and `closed()`. Returns `origin`, which
+  // returns the members that all messages share, and `remove`, which removes the listener.
   [observe](listener) {
     const observer = this.#observed();
     if (this.#isClosed) listener.closed();
@@ -257,8 +257,8 @@ class KeycloakTokenManager extends TokenSource {
     publishInvalidation(() => this.#origin(), reason, outcome);
   }
 
-  // Returns a function that runs another function in the current context; `undefined` if no
-  // observer and no trace will need the context of the caller.
+  // Returns a function that runs another function in the current context; `undefined` if neither an
+  // observer nor tracing needs the caller's context.
   #callersContext() {
     const isNeeded =
       this.#observation === STARTS ||
@@ -351,7 +351,7 @@ class KeycloakTokenManager extends TokenSource {
     this.#secretError = undefined;
     const { callSecretFunction } = secretFunctions();
     const answer = await this.#inContext(callSecretFunction, this.#secretFunction);
-    // The native side ignores a late result, so its error does not count either.
+    // The native side ignores late results, so late errors do not count either.
     if (call === this.#secretCall) this.#secretError = answer.error;
     this.#core.answerSecret(call, answer.secret, answer.fault);
   }

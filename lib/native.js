@@ -1,10 +1,10 @@
 'use strict';
 
 /**
- * Loads the native binary of this checkout. Without such a build, loads the binary of the package
- * that npm installs for the platform. If no binary loads, the error says why, and what to do about it.
- * Unless loading fails, this module reads no other file, because each file would add about a tenth
- * to the loading time of the package.
+ * Loads the native binary of this checkout or, without such a build, of the package that npm
+ * installs for the platform. If no binary loads, the error says why and what to do. Unless loading
+ * fails, this module reads no other file, because each file would add about a tenth to the
+ * package's loading time.
  */
 
 const { closeSync, existsSync, openSync, readSync } = require('node:fs');
@@ -21,8 +21,7 @@ const HEAD_BYTES = 2048;
 
 const REINSTALL = 'remove node_modules and install again on the system that runs the code';
 /**
- * The meanings of the system loader's errors. A row without a pattern compares the code of the
- * error.
+ * The meanings of the system loader's errors. A row without a pattern compares the error's code.
  */
 const failures = [
   {

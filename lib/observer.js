@@ -16,8 +16,8 @@ const MS_PER_SECOND = 1_000;
 const PORTS = { 'http:': 80, 'https:': 443 };
 
 /**
- * Whether a channel for the starts of acquisitions has a subscriber. `hasSubscribers` of a tracing
- * channel does not exist in Node 20.9.
+ * Whether a channel for the starts of acquisitions has a subscriber. In Node 20.9, a tracing
+ * channel has no `hasSubscribers`.
  */
 function observesStarts() {
   return acquisition.start.hasSubscribers || acquisition.end.hasSubscribers;
@@ -36,7 +36,7 @@ function observesEnds() {
   );
 }
 
-/** Publishes the outcome of an invalidation. `origin` returns the members of every message. */
+/** Publishes an invalidation's outcome. `origin` returns the members that all messages share. */
 function publishInvalidation(origin, reason, outcome) {
   if (invalidation.hasSubscribers) invalidation.publish({ ...origin(), reason, outcome });
 }
@@ -49,13 +49,13 @@ function publishStoreCall(origin, { operation }, { type, value }, durationSecond
   store.publish({ ...origin(), operation, outcome, durationSeconds });
 }
 
-/** Returns the members of every message. `server` is the configured URL. */
+/** Returns the members that all messages share. `server` is the configured URL. */
 function messageOrigin(manager, clientId, server) {
   const { protocol, hostname, port } = new URL(server);
   return {
     manager,
     clientId,
-    // A URL has an IPv6 address in brackets.
+    // In a URL, brackets surround an IPv6 address.
     serverAddress: hostname.replace(/^\[(.*)\]$/, '$1'),
     serverPort: port === '' ? PORTS[protocol] : Number(port),
   };
@@ -66,10 +66,10 @@ const runAtOnce = (step) => step();
 class Observer {
   #origin;
   #listeners = new Set();
-  /** The messages of the acquisitions in progress, by the id of the manager and of the flight. */
+  /** The messages of the acquisitions in progress, keyed by the ids of manager and flight. */
   #inProgress = new Map();
 
-  /** @param {() => object} origin returns the members of every message */
+  /** @param {() => object} origin returns the members that all messages share */
   constructor(origin) {
     this.#origin = origin;
   }
@@ -147,7 +147,7 @@ class Observer {
     this.#inProgress.delete(key);
     message.durationSeconds = durationSeconds;
     message.outcome = failure === undefined ? 'acquired' : failure.code;
-    // The error of a secret function, which callers receive as `cause`, may contain a secret.
+    // Omits the `cause` that callers receive: a secret function's error may contain a secret.
     if (failure !== undefined) message.error = new KeycloakTokenError(failure);
     this.#tell('ended', message);
     if (failure !== undefined) acquisition.error.publish(message);
@@ -176,8 +176,8 @@ class Observer {
 }
 
 /**
- * Returns the message for the start of an acquisition. It is a literal, because spreading is slower
- * and every flight would pay for it.
+ * Returns the message for the start of an acquisition. It is a literal, because spreading would
+ * slow every flight down.
  */
 function startOf(
   { manager, clientId, serverAddress, serverPort },

@@ -47,7 +47,7 @@ class OutgoingRequest {
   /** The caller's `Request`, until a redirect replaces it. */
   #request;
   #method;
-  /** The method in the letter case of the caller. */
+  /** The method as the caller wrote it. */
   #sentMethod;
   #headers;
   #wasSent = false;
@@ -104,10 +104,7 @@ class OutgoingRequest {
     return this.#isReadableAgain || this.#kept?.isComplete === true;
   }
 
-  /**
-   * Whether the method is GET or HEAD, so that a repeated call does not change the state of the
-   * API.
-   */
+  /** Whether the method is GET or HEAD, so that a repeated call does not change the API's state. */
   get isSafe() {
     return this.#method === 'GET' || this.#method === 'HEAD';
   }
@@ -139,11 +136,11 @@ class OutgoingRequest {
    * @param {import('./dpop.js').Dpop} [dpop] presents bound tokens
    */
   send(fetch, token, dpop) {
-    // Each request gets a new object, because the function may have kept the previous object.
+    // Each request gets its own `Headers`, because `fetch` may have kept the previous object.
     if (this.#wasSent) this.#headers = new Headers(this.#headers);
     if (!this.#isReadableAgain && this.#request !== undefined) {
       if (this.#wasSent) this.#dissolve();
-      // `fetch` sends the body of the `Request` also if `init.body` is null.
+      // `fetch` sends the body of the `Request` even if `init.body` is null.
       else if ((this.#options.body ?? undefined) === undefined)
         this.#kept = new KeptBody(this.#request);
     }
@@ -190,13 +187,13 @@ class OutgoingRequest {
     this.#route = undefined;
   }
 
-  /** Drops the kept body, because `fetch` does not send the request again. */
+  /** Drops the kept body, because `fetch` will not send the request again. */
   release() {
     this.#kept?.release();
   }
 
   /**
-   * Replaces the caller's `Request` with its members, because the body is used or the URL changes.
+   * Replaces the caller's `Request` with its members, because its body was read or the URL changes.
    */
   #dissolve() {
     const { headers, ...members } = membersOf(this.#request);
@@ -210,8 +207,8 @@ class OutgoingRequest {
   }
 
   /**
-   * Returns the origin of a URL for a message. An API may redirect to a host whose name contains a
-   * part of the token.
+   * Returns the origin of a URL for a message, or a description if the host name contains a part of
+   * the token, because an API may redirect to such a host.
    */
   #placeOf(url) {
     if (!url.protocol.startsWith('http')) return url.protocol;
@@ -221,8 +218,8 @@ class OutgoingRequest {
     return isToken ? 'an origin that contains a part of the token' : url.origin;
   }
 
-  // Only one origin receives the token. This method parses the URL as `fetch` does before it
-  // compares the origin.
+  // Only one origin receives the token, so this method parses the URL as `fetch` does and compares
+  // the origin.
   #resolve(address, base, what) {
     let url;
     try {
@@ -244,7 +241,7 @@ class OutgoingRequest {
  * @param {string} consequence the end of the message about another origin
  */
 function checkOrigin(url, origin, what, place = () => url.origin, consequence = '') {
-  // The origin of a blob: URL is the origin of the URL inside it.
+  // The origin of a `blob:` URL is the origin of the URL inside it.
   if (url.origin !== origin || url.protocol === 'blob:') {
     throw badRequest(
       `${what}: ${place()} is not the origin of resource.baseUrl (${origin}), the only ` +
@@ -265,7 +262,7 @@ function routeOf({ pathname }, base) {
 function initOf(init) {
   if (init === undefined || init === null) return {};
   if (typeof init !== 'object') throw badRequest('init: expected an object');
-  // This is the most frequent case. The caller copies the properties.
+  // This is the most frequent case. The constructor copies the properties.
   if (Object.getPrototypeOf(init) === Object.prototype) return init;
   // Inherited properties of `init` count too, as they do for `fetch`.
   return isA('Request', init) ? membersOf(init) : { ...inherited(init), ...init };
@@ -288,7 +285,7 @@ function addressOf(input) {
   if (typeof input === 'string') return input;
   if (isA('URL', input)) return input.href;
   if (isA('Request', input)) return input.url;
-  // `fetch` converts other objects to strings, such as the URLs of frameworks.
+  // `fetch` converts other objects, such as a framework's URL objects, to strings.
   const text = typeof input === 'object' && input !== null ? String(input) : '[object';
   if (!text.startsWith('[object')) return text;
   throw badRequest('input: expected a string, a URL or a Request');

@@ -17,8 +17,8 @@ const MEMBERS = ['url', 'method', 'backstageUser', 'onBehalfOf'];
  * @param {import('..').ResourceOptions} [parts.resource]
  * @param {() => import('./dpop.js').Dpop | undefined} parts.dpop
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
- * @param {typeof import('..').KeycloakTokenManager.prototype.headers} parts.again makes a call that
- * began with an earlier configuration
+ * @param {typeof import('..').KeycloakTokenManager.prototype.headers} parts.again repeats a call
+ * that began with an earlier configuration
  */
 async function requestHeaders(options, parts) {
   const { manager, resource, dpop } = parts;

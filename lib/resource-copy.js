@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Copies a resource or a request, because the caller may modify the object later. Returns a value
- * of another kind unchanged.
+ * Copies a resource or a request, because the caller may modify the object later. Returns any other
+ * value unchanged.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if a getter of the object throws
  */

@@ -1,8 +1,7 @@
 'use strict';
 
-// A manager for another API. It has its own `fetch` and `headers`. Its other methods are the
-// methods of its parent, so it shares the token, the cache and the flights of the parent, and
-// closes with the parent.
+// A manager for another API. It has its own `fetch` and `headers`. Its other methods are its
+// parent's, so it shares the parent's token, cache and flights, and closes with the parent.
 
 const { KeycloakTokenError, internal } = require('./error.js');
 const native = require('./native.js');
@@ -22,7 +21,7 @@ const SHARED_METHODS = [
   'forgetSubject',
 ];
 
-/** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is wrong */
+/** @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if the resource is invalid */
 function managerFor(parent, resource) {
   const own = copyOf(resource);
   const fault = check(own);

@@ -12,7 +12,7 @@ function handOverRoots() {
   try {
     pem = trustedByNode();
   } catch {
-    // Node cannot list its certificates. The request will fail with the reason.
+    // Node cannot list its certificates. The error of the request then says so.
   }
   native.trust(pem);
 }

@@ -2,8 +2,8 @@
 
 /**
  * Calls the user's store for the native side. Never rejects: returns every outcome, including an
- * error, as data. An outcome contains only the code of an error, because the message may contain
- * the password of the store.
+ * error, as data. An outcome contains only an error's code, because the message may contain the
+ * store's password.
  */
 async function callStore(store, { operation, key, value, ttlMs }) {
   try {

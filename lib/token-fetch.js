@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Sends a token or discovery request with the `tokenFetch` function and reads the response, for the
- * native side. Returns every outcome, including an error, as data that the native side classifies.
+ * For the native side, sends a token or discovery request with the `tokenFetch` function and reads
+ * the response. Returns every outcome, including an error, as data that the native side classifies.
  */
 
 const { cancel, readerOf, unreadBody } = require('./body.js');
@@ -15,15 +15,15 @@ const HEADERS = ['age', 'content-encoding', 'dpop-nonce', 'retry-after'];
 const MAX_CAUSES = 8;
 
 /**
- * The error for a body over the limit. This module compares it by identity, because other code may
- * throw any value.
+ * The error for a body that exceeds the limit. This module compares it by identity, because other
+ * code may throw any value.
  */
 const TOO_LARGE = new Error('the body is too large');
 
-/** The time for the body of an answer whose status says that the failure is temporary. */
+/** The time limit for the body of an answer whose status means a temporary failure. */
 const FAILURE_BODY_MS = 1_000;
 
-/** Sends a request. Never rejects. Returns `undefined` as soon as `signal` aborts. */
+/** Sends a request. Never rejects. Resolves with `undefined` as soon as `signal` aborts. */
 function sendRequest(tokenFetch, request, signal) {
   const aborted = new Promise((resolve) => {
     signal.addEventListener('abort', () => resolve(undefined), { once: true });
@@ -131,9 +131,8 @@ function headersOf({ headers }) {
 }
 
 /**
- * Returns the body, with the same exceptions as the native transport: the result for a failure is
- * empty if its body is too large. For a temporary failure, it is also empty if the body ends too
- * early or not in time.
+ * Returns the body. As with the native transport, the result is empty if the body of a failure is
+ * too large, or if the body of a temporary failure breaks off or takes too long.
  */
 async function bodyOf(response, status, signal) {
   const isTemporary = status === 408 || status === 429 || status >= 500;

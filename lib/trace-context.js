@@ -3,8 +3,8 @@
 const { openTelemetryApi } = require('./opentelemetry-api.js');
 
 /**
- * Returns a function. For the active span, this function returns the `traceparent` that the global
- * propagator writes; without an active span, it returns `undefined`.
+ * Returns a function that returns the `traceparent` of the active span, as the global propagator
+ * writes it, or `undefined` without an active span.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` if `@opentelemetry/api` is not installed
  */

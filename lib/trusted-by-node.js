@@ -29,8 +29,8 @@ function opensslStore() {
   return files.flatMap(readable);
 }
 
-// Returns the folder of OpenSSL. Node's official releases use /etc/ssl. A Node that is linked to
-// the system's OpenSSL uses the folder of that OpenSSL, which Red Hat's and Debian's systems put in
+// Returns OpenSSL's folder. Node's official releases use /etc/ssl. A Node that is linked to the
+// system's OpenSSL uses the folder of that OpenSSL, which Red Hat's and Debian's systems put in
 // different places.
 function opensslHome() {
   const homes = ['/etc/pki/tls', '/usr/lib/ssl'];
@@ -47,8 +47,8 @@ function hashed(folder) {
   }
 }
 
-// Returns the content of a file as a list, which is empty if the file is unreadable: Node warns
-// about such a file and continues, and this package continues without a warning.
+// Returns the content of a file as a list, which is empty if the file is unreadable. Node warns
+// about such a file and continues. This package continues without a warning.
 function readable(file) {
   if (!file) return [];
   try {

@@ -110,7 +110,7 @@ class Waiters {
 // signal has only one listener, because Node warns about more than ten listeners.
 const listeners = new WeakMap();
 
-/** Calls `onAbort` when the signal aborts. The returned function cancels this call. */
+/** Calls `onAbort` when the signal aborts. The returned function removes `onAbort`. */
 function listen(signal, onAbort) {
   if (signal === undefined) return () => {};
   if (!listeners.has(signal)) listeners.set(signal, new SharedListener(signal));

@@ -1,8 +1,8 @@
 'use strict';
 
 // OpenTelemetry metrics and spans of a manager. `instrument` creates the instruments for each
-// manager, not when a program loads this module: an instrument of a meter that was created before
-// the start of the SDK never records a value.
+// manager, not when a program loads this module, because a meter that was created before the SDK
+// started never records a value.
 
 const { KeycloakTokenError } = require('../../index.js');
 const { version } = require('../../package.json');
@@ -12,7 +12,7 @@ const observe = require('../observe.js');
 const SCOPE = 'keycloak-token-manager';
 const PREFIX = 'keycloak.client.token';
 const MS_PER_SECOND = 1_000;
-/** The buckets of `http.client.request.duration` in the semantic conventions, in seconds. */
+/** The buckets, in seconds, of `http.client.request.duration` in the semantic conventions. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const CLOSED = 'ERR_KEYCLOAK_CLOSED';
 
@@ -155,7 +155,7 @@ class Telemetry {
     return span;
   }
 
-  /** Several callers may share the token request, so its span is the child of none of them. */
+  /** Several callers may share the token request, so its span only links to a caller's span. */
   #startSpan({ cause, grantType, startedAt }, attributes) {
     const caller = cause === 'refresh' ? undefined : this.#callersSpan();
     const options = {
@@ -220,7 +220,7 @@ function observeSnapshots({ ValueType }, meter, reference) {
   return () => meter.removeBatchObservableCallback(callback, instruments);
 }
 
-/** A literal with fixed members is faster than a copy, and every acquisition pays for it. */
+/** Returns a literal with fixed members, because a copy would slow every acquisition down. */
 function spanAttributes(attributes, cause, grantType) {
   return {
     'server.address': attributes['server.address'],
