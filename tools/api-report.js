@@ -1,8 +1,8 @@
 'use strict';
 
-// Writes the public types to `api.md`, without comments and in a fixed order and layout, so that a
-// diff of that file shows every change of the API. The script fails if the file is out of date;
-// `--write` updates the file.
+// Compares `api.md` with the public types, without comments and in a fixed order and layout, so
+// that a diff of that file shows every change of the API. The script fails if the file is out of
+// date. `--write` updates the file.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

@@ -23,7 +23,7 @@ const PACKAGE = require('../package.json');
  * @param {(folder: string) => Promise<void>} [options.install] installs this package in the
  *   folder's `node_modules`, by default from the checkout
  * @param {(line: string) => void} [options.log]
- * @returns its `folder`, a `require` that resolves as in its members, and `remove()`
+ * @returns its `folder`, a `require` that resolves modules as its members do, and `remove()`
  */
 async function makeWorkspace(members, options = {}) {
   const { release = 'newest', install = installCheckout, log = console.error } = options;

@@ -1,7 +1,7 @@
 'use strict';
 
-// Starts real servers of Redis, Valkey and Memcached on loopback: the programs of this system or, on
-// Linux for x64, of Debian 13, which this script unpacks in the user's cache folder.
+// Starts real Redis, Valkey and Memcached servers on loopback: the programs of this system or, on
+// x64 Linux, those of Debian 13, which this script unpacks in the user's cache folder.
 
 const { existsSync } = require('node:fs');
 const { mkdtemp } = require('node:fs/promises');
@@ -32,7 +32,7 @@ const NEEDED_BY_REDIS = [
   ...['libhiredis1.1.0', 'libjemalloc2', 'liblua5.1-0', 'liblzf1', 'libsystemd0', 'libcap2'],
   ...['lua-bitop', 'lua-cjson'],
 ];
-/** Redis and Valkey keep nothing on disk. */
+/** The arguments with which Redis and Valkey keep nothing on disk. */
 const inMemory = (port, password) => [
   ...['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
   ...(password === undefined ? [] : ['--requirepass', password]),
@@ -97,7 +97,7 @@ async function commandOf(program) {
 }
 
 /**
- * Starts a server on a free port or on `port`.
+ * Starts a server on `port`, by default a free port.
  *
  * @param {'redis' | 'valkey' | 'memcached'} kind
  * @param {{ password?: string, port?: number }} [settings] the password of Redis or Valkey

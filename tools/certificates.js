@@ -1,9 +1,8 @@
 'use strict';
 
-// Makes certificates with openssl: an authority, certificates that the authority issues, and any
-// other certificates, with chosen versions, extensions, keys, digests and serial numbers. Each run
-// makes new certificates, because stored certificates would expire. The process removes the files
-// when it exits.
+// Makes certificates with openssl: an authority, certificates that it issues, and certificates with
+// chosen versions, extensions, keys, digests and serial numbers. Each run makes new certificates,
+// because stored certificates would expire. The process removes the files when it exits.
 
 const { execFileSync } = require('node:child_process');
 const { generateKeyPairSync } = require('node:crypto');
@@ -49,7 +48,7 @@ distinguished_name = names
 [names]
 `;
 
-/** Runs a command line whose arguments contain no space. */
+/** Runs an openssl command whose arguments contain no spaces. */
 function openssl(directory, command) {
   try {
     execFileSync('openssl', command.trim().split(/\s+/), { cwd: directory, stdio: 'pipe' });

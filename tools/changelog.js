@@ -1,6 +1,6 @@
 'use strict';
 
-// Reads CHANGELOG.md, which has the form of https://keepachangelog.com, and finds its faults.
+// Reads CHANGELOG.md, which follows https://keepachangelog.com, and finds its faults.
 
 const { compare, valid } = require('semver');
 

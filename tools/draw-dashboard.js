@@ -1,8 +1,8 @@
 'use strict';
 
-// Draws panels of the dashboard for Grafana from a real run: a manager uses the test endpoint,
-// which is unreachable for a while, and the Prometheus exporter observes the manager. The script
-// takes 75 s and writes docs/observability/dashboard.svg.
+// Draws panels of the Grafana dashboard from a real run: a manager uses the test endpoint, which is
+// unreachable for a while, and the Prometheus exporter observes the manager. The script takes 75 s
+// and writes docs/observability/dashboard.svg.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -27,8 +27,8 @@ const COLOURS = ['#2f81f7', '#e5793a', '#57ab5a'];
 const SIZE = { width: 400, height: 190, left: 44, top: 34, gap: 24 };
 
 /**
- * The panels of the picture. Each line has a name, and a function that returns its value in a
- * sample.
+ * The panels of the picture. Each line of a panel has a name, and a function that returns its value
+ * in a sample.
  */
 const LINES = {
   'Remaining life': { 'portal, s': (at) => at(`${PREFIX}remaining`) },

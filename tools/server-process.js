@@ -50,12 +50,12 @@ class ServerProcess {
     if (child.pid !== undefined) this.#guard.stdin.write(`${child.pid}\n`);
     await once(child, 'spawn');
     fs.closeSync(log);
-    // A process that does not stop the server can still exit; the guard then stops the server.
+    // This process can exit without stopping the server. The guard then stops the server.
     child.unref();
     this.#child = child;
   }
 
-  /** Resolves when the server answers at the URL; rejects if the server ends before that. */
+  /** Resolves when the URL answers; rejects if the server ends or `withinMs` passes before that. */
   async answers(url, withinMs) {
     const deadline = Date.now() + withinMs;
     while (!(await isOk(url))) {

@@ -10,7 +10,7 @@ const { root, run, runMain } = require('./run.js');
 /**
  * Whether `node_modules` in the folder contains the packages of its lock file. npm records the
  * packages that it has installed, except for optional packages for other systems. The function
- * compares contents, because a checkout changes the times of files.
+ * compares contents, because a checkout changes file times.
  */
 function isInstalled(folder) {
   const read = (name) => JSON.parse(fs.readFileSync(path.join(folder, name), 'utf8')).packages;

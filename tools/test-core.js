@@ -2,8 +2,8 @@
 
 // `npm run test:core` runs the core of the JavaScript tests with the addon of this checkout, for
 // systems on which `npm test` cannot run completely. With `--packages TARGET`, it tests the
-// packages in `dist/`, and also installs them with npm once. Node must be a build for TARGET, of
-// version 22 or newer.
+// packages in `dist/`, and also installs them with npm once. `--packages` requires Node 22 or
+// newer, built for TARGET.
 
 const path = require('node:path');
 const { parseArgs } = require('node:util');

@@ -1,9 +1,9 @@
 'use strict';
 
 // `npm run test:keycloak` runs the tests with a real Keycloak. With `-- 24.0.5`, it uses that
-// release; with `-- 24.0.5 refusals changes`, it runs only the named files. The differences of
-// older releases, and the tests that they skip, are in
-// `__test__/real-keycloak/support/differences.js`.
+// release; with `-- 24.0.5 refusals changes`, it runs only the named files.
+// `__test__/real-keycloak/support/differences.js` describes how older releases differ, and which
+// tests they skip.
 
 const path = require('node:path');
 const { filesIn, nodeTest } = require('./node-test.js');

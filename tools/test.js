@@ -84,7 +84,7 @@ async function foreignPackages() {
   return packageTests('suite');
 }
 
-/** Runs every row of the bundlers' table, including the rows that take long. */
+/** Runs every row of the bundlers' table, including the slow rows. */
 async function allBundlers() {
   await buildPackages();
   return packageTests('bundlers', {
@@ -120,7 +120,7 @@ function tokenFetchTests() {
   return nodeTest(files, { flags: ['--test-concurrency=4', '--require', preload] });
 }
 
-/** Runs the suite in this process, in worker processes and in worker threads. */
+/** Runs the suite in one process, in worker processes and in worker threads. */
 async function jest() {
   const workers = ['--maxWorkers=2'];
   for (const more of [['--detectOpenHandles'], workers, [...workers, '--workerThreads']]) {
@@ -205,9 +205,8 @@ const longStages = {
 };
 
 /**
- * This stage mostly waits for servers, so it runs at the same time as the stages from the build to
- * the packages, in which Cargo works. The runner prints the output of this stage when the stage is
- * complete.
+ * This stage mostly waits for servers, so it runs at the same time as the stages in which Cargo
+ * works. The runner prints this stage's output when the stage is complete.
  */
 const BESIDE = 'real-keycloak';
 

@@ -1,7 +1,7 @@
 'use strict';
 
 // Checks the section "The way of a token" of CONTRIBUTING.md against the code: the file that a row
-// names must define the function or type of the row once, and the tables must not exceed a limit.
+// names must define the row's function or type once, and the tables must not exceed a limit.
 
 const HEADING = '## The way of a token';
 const MOST = { functions: 15, types: 4 };

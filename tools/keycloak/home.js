@@ -47,9 +47,7 @@ function buildFolder(version, java, options) {
   return path.join(cacheFolder(), `keycloak-${version}-build-${key.slice(0, 12)}`);
 }
 
-/**
- * Stores the build of a started server in the cache, because the build takes most of a first start.
- */
+/** Stores the build of a started server in the cache, because a build takes a long time. */
 async function keepBuild(home, build) {
   await cached(build, (folder) => cp(path.join(home, BUILD), folder, { recursive: true }));
 }

@@ -21,7 +21,7 @@ const HEALTH = '--health-enabled=true';
 const OF_ONE_START = /^--https-(port|certificate)/;
 /** The optimising compiler does not pay off for a server that lives only during tests. */
 const JAVA_OPTIONS = '-XX:TieredStopAtLevel=1';
-/** The only environment variables of the server, so that other settings do not affect it. */
+/** The only variables that the server inherits, so that other settings do not affect it. */
 const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'JAVA', 'JAVA_HOME'];
 const READY_WITHIN_MS = 180_000;
 const PORT_ATTEMPTS = 3;
@@ -37,8 +37,8 @@ const PORT_ATTEMPTS = 3;
  *   https port, `--http-management-scheme=http` keeps `ready()` working.
  * @param {boolean} [options.awaitReady] With `false`, the promise resolves as soon as the process
  *   has started.
- * @param {(line: string) => void} [options.log] Receives a message before each step that takes
- *   long.
+ * @param {(line: string) => void} [options.log] Receives a message before each step that takes a
+ *   long time.
  */
 async function startKeycloak({
   version = VERSION,
@@ -75,8 +75,8 @@ async function startKeycloak({
 }
 
 /**
- * A running server. The promise of a method that starts or ends the process resolves when the start
- * or the end is complete.
+ * A running server. The methods that start or end the process resolve when the start or the end is
+ * complete.
  */
 class Server {
   #release;

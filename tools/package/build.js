@@ -1,8 +1,8 @@
 'use strict';
 
-// Builds the native binary of one target reproducibly, so the binary contains no path of this
-// machine. On Linux, Zig links the binary, so that it runs with an old glibc. The debug symbols go
-// into a separate file.
+// Builds the native binary of one target reproducibly: the binary contains no path of this machine.
+// On Linux, Zig links the binary, so that it runs with an old glibc. The debug symbols go into a
+// separate file.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
@@ -111,7 +111,7 @@ async function compile(name, { crates, targetFolder }) {
   return path.join(targetFolder, triple, 'release', LIBRARY[os]);
 }
 
-/** Runs the objcopy of the compiler, which supports every kind of ELF. */
+/** Runs the compiler's own objcopy, which supports the ELF files of every processor. */
 async function objcopy(...args) {
   const sysroot = await output('rustc', ['--print', 'sysroot']);
   const version = await output('rustc', ['--version', '--verbose']);

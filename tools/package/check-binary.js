@@ -64,10 +64,7 @@ function linuxFaults({ libraries, imports, debugSections }, libc) {
   return faults;
 }
 
-/**
- * One function per system. The function returns the processor of a file if the file is for that
- * system.
- */
+/** For each system, a function that returns the processor of a file that is for this system. */
 const readCpu = {
   darwin(file) {
     const bytes = fs.readFileSync(file);

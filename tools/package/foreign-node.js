@@ -1,8 +1,8 @@
 'use strict';
 
-// Runs Node for another C library or processor on this Linux. Node comes from PyPI; the C library
-// and the emulator come from Debian 13. The script unpacks them in the user's cache folder and
-// installs nothing.
+// Runs Node for another C library or processor on this Linux system. Node comes from PyPI; the C
+// library and the emulator come from Debian 13. The script unpacks them in the user's cache folder
+// and installs nothing.
 
 const { copyFile, mkdir, symlink } = require('node:fs/promises');
 const path = require('node:path');
@@ -43,8 +43,8 @@ async function systemFolder(name, { packages, loader }) {
       await symlink(path.join('usr', 'lib'), path.join(folder, 'lib'));
       return;
     }
-    // The link in the package points outside the folder, so the script copies the library to each
-    // of its names.
+    // The link in the package points outside the folder, so the script copies the library under
+    // each of its names.
     const library = path.join(folder, 'usr', 'lib', `${loader}-linux-musl`, 'libc.so');
     const to = path.join(folder, 'musl', 'lib');
     await mkdir(to, { recursive: true });

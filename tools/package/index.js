@@ -1,7 +1,7 @@
 'use strict';
 
-// `npm run package` writes the published packages to `dist/`: the main package and the package of
-// this platform, or with `--target`, which you can repeat, the packages of the given platforms.
+// `npm run package` writes the main package and the package of this platform to `dist/`. With
+// `--target`, which you can repeat, it writes only the packages of the given platforms.
 // `--repository URL` adds the location of the sources to the manifests. `--reproduce` builds every
 // binary twice and compares the results. `--binary FILE` packs a binary that `cargo build` has
 // built on another system, for targets that this system cannot build.

@@ -1,6 +1,6 @@
 'use strict';
 
-// Writes THIRD-PARTY.txt of a platform package: all parts that the linker puts into the binary,
+// Writes the THIRD-PARTY.txt of a platform package: all parts that the linker puts into the binary,
 // with their licences. If several parts share a text, the file contains it only once.
 
 const fs = require('node:fs');
@@ -32,7 +32,7 @@ const OF_THE_STANDARD_LIBRARY =
   /^(alloc|core|panic_\w+|proc_macro|rustc_std_.+|std(_detect)?|sysroot|test|unwind|\w+_builtins)$/;
 
 const read = (file) => fs.readFileSync(file, 'utf8');
-/** Replaces dashes in the name of a crate, as the compiler does. */
+/** Replaces the dashes in a crate's name with underscores, as the compiler does. */
 const underscored = (name) => name.replaceAll('-', '_');
 
 function crateEntry({ name, version, license, manifest_path }) {
@@ -51,9 +51,7 @@ function plain(html) {
     .replace(/&(amp|gt|lt|quot);/g, (_, name) => named[name]);
 }
 
-/**
- * Returns the entries for the standard library and its crates, from the notices of the compiler.
- */
+/** Returns the entries for the standard library and its crates, from the compiler's notices. */
 async function standardLibrary(name, crates) {
   const sysroot = (await run('rustc', ['--print', 'sysroot'], { capture: true })).trim();
   const version = (await run('rustc', ['--version'], { capture: true })).split(' ')[1];

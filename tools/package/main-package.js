@@ -1,8 +1,8 @@
 'use strict';
 
 // The main package contains the entries of `files` in the manifest. Its JavaScript keeps names and
-// comments, so that you can audit it; `index.js` and the program are bundles. The manifest lists the
-// packages of all platforms as optional dependencies.
+// comments, so that you can audit it. `index.js` and the program are bundles. The manifest lists
+// the packages of all platforms as optional dependencies.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -15,7 +15,7 @@ const ENTRY = 'index.js';
 const PROGRAM = 'lib/cli/index.js';
 /** The modules that the program loads from the package. Its bundle does not contain them. */
 const OF_THE_PACKAGE = ['index.js', 'package.json', 'lib/backstage/config.js'];
-/** The library in the program. As a dependency, it would cost every installation 900 kB. */
+/** The library in the program. As a dependency, it would add 900 kB to every installation. */
 const LIBRARY = 'js-yaml';
 const LICENCES = 'THIRD-PARTY.txt';
 /** The modules that `index.js` and another entry both need. */
@@ -29,16 +29,14 @@ const SHARED = [
   'lib/resource-fetch.js',
   'lib/resource-headers.js',
 ];
-/** Webpack does not parse these modules, so their calls of `require` keep their form. */
+/** Webpack does not parse these modules, so it leaves their calls of `require` unchanged. */
 const UNPARSED = ['lib/platform-packages.js', 'lib/optional-peer.js'];
 /** The keys of the manifest that only a checkout needs. */
 const OF_THE_CHECKOUT = ['private', 'napi', 'scripts', 'devDependencies'];
 
 const readManifest = () => JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
 
-/**
- * Returns the links to the sources that the registry shows. Without a repository, there are none.
- */
+/** Returns the manifest's links to the repository, which the registry shows; `{}` without one. */
 function whereabouts(repository) {
   if (repository === undefined) return {};
   const { protocol, pathname } = new URL(repository);
@@ -112,7 +110,7 @@ function library() {
   return { name, version, license, texts };
 }
 
-/** Bundles an entry in its place. Returns the files that the bundle contains. */
+/** Bundles an entry in place. Returns the files that the bundle contains. */
 async function compile(webpack, folder, entry, options) {
   const compiler = webpack({
     mode: 'none',

@@ -92,7 +92,7 @@ function platformBill(name, [own, ...crates], { binary, lockFile, rustVersion, c
 
 /**
  * Returns the bill of materials of the main package, which contains the library and depends on the
- * packages of the platforms.
+ * platform packages.
  */
 function mainBill(manifest, library, cyclonedx) {
   const subject = component('npm', manifest);

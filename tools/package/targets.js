@@ -1,7 +1,7 @@
 'use strict';
 
 // The platforms with a package. The package's name is `keycloak-token-manager-` followed by the
-// key; npm and yarn select the package by `os`, `cpu` and `libc`.
+// key. npm and yarn select the package by `os`, `cpu` and `libc`.
 
 /** The newest version of glibc that a binary may require: RHEL 7, Debian 8, Ubuntu 14.04. */
 const OLDEST_GLIBC = '2.17';
