@@ -34,7 +34,7 @@ describe('two copies of the package', () => {
   });
 
   const copies = () => requires.map((load) => load(`${PACKAGE}/backstage`));
-  /** The registries of the copies, from a file that the exports of the package do not include. */
+  /** The copies' registries, from a file that the package does not export. */
   const registries = () =>
     requires.map((load) => {
       const manifest = load.resolve(`${PACKAGE}/package.json`);
@@ -74,7 +74,7 @@ describe('two copies of the package', () => {
     assert.deepEqual(alpha.snapshot().counters, beta.snapshot().counters);
   });
 
-  test('recognise the errors of each other', async (t) => {
+  test("recognise each other's errors", async (t) => {
     const { endpoint, alpha, beta } = await start(t);
     endpoint.answerNext({ status: 401, body: { error: 'unauthorized_client' } });
     const errors = await Promise.all(
@@ -109,7 +109,7 @@ describe('two copies of the package', () => {
     );
   });
 
-  test('never send the token of one client to the API of the other', async (t) => {
+  test("never send one client's token to the other client's API", async (t) => {
     const [api, next] = [await startApi(t), await startApi(t)];
     const { edit, section, alpha, beta } = await start(t, {
       auth: { resource: { baseUrl: api.url } },
@@ -233,7 +233,7 @@ describe('two copies of the package', () => {
     await Promise.all([two.close(), bare.close()]);
   });
 
-  test('use separate managers when the options of only one change, and no call fails', async (t) => {
+  test('use separate managers when the options of only one copy change, and no call fails', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [one, two] = registries().map((registry) => registry.open(options));
@@ -253,7 +253,7 @@ describe('two copies of the package', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  test('keep the old token if changed options get no token, until later options get one', async (t) => {
+  test('keep the old token if changed options get no token, until further changes get one', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [one, two] = registries().map((registry) => registry.open(options));
@@ -275,7 +275,7 @@ describe('two copies of the package', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  test('show why changed options got no token once the old token has expired', async (t) => {
+  test('once the old token has expired, show why the changed options got no token', async (t) => {
     const endpoint = await startEndpoint(t, { clients, expiresIn: 1 });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [one, two] = registries().map((registry) => registry.open(options));
@@ -316,7 +316,7 @@ describe('two copies of the package', () => {
     await Promise.all([view.close(), stays.close()]);
   });
 
-  test('keep the manager if the old options return before the changed options have a token', async (t) => {
+  test('keep the manager if an update restores the old options before the changed options have a token', async (t) => {
     const endpoint = await startEndpoint(t, { clients });
     const options = { tokenEndpoint: endpoint.tokenEndpoint, ...CLIENT };
     const [one, two] = registries().map((registry) => registry.open(options));
@@ -330,7 +330,7 @@ describe('two copies of the package', () => {
     await one.close();
   });
 
-  test('refuse wrong options, also in a change, and keep the options in use', async (t) => {
+  test('refuse invalid options, even in an update, and keep the current options', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const options = { tokenEndpoint, ...CLIENT };
     const [registry, other] = registries();

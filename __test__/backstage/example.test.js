@@ -1,6 +1,6 @@
 'use strict';
 
-/** The example on the embedded endpoint, and the responses of its API to wrong tokens. */
+/** The example with the embedded endpoint, and its API's responses to invalid tokens. */
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -44,7 +44,7 @@ test('three backends of the example share a token through Valkey', {
   assert.match(stdout, /^3 backends have used 1 token$/m);
 });
 
-test('the API of the example verifies tokens', async (t) => {
+test("the example's API verifies tokens", async (t) => {
   const endpoint = await startEndpoint(t, { roles: ['kagenti-viewer'] });
   const start = async () => {
     const api = await startAgentsApi(endpoint.jwksUri);

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * A user who follows docs/backstage.md and nothing else: the configuration, the plugin, the backend
- * and the commands of the page, in a backend in its own process.
+ * Follows docs/backstage.md and nothing else: runs the page's configuration, plugin, backend and
+ * commands, with the backend in its own process.
  */
 
 const assert = require('node:assert/strict');
@@ -25,7 +25,7 @@ const EXAMPLE = path.join(__dirname, '..', '..', 'examples', 'backstage-plugin')
 const BACKEND = 'packages-backend';
 const SECRET = 'a secret + of 40 %';
 
-/** The commands of the page, each with the test that runs it. */
+/** The page's commands, each with the test that runs it. */
 const COMMANDS = {
   'yarn --cwd packages/backend add keycloak-token-manager': 'package/install.package.js',
   'curl --header "Authorization: Bearer $USER_TOKEN" http://localhost:7007/api/agents':
@@ -33,15 +33,15 @@ const COMMANDS = {
   'npm run example -- --embedded': 'backstage/example.test.js',
 };
 
-/** Returns the first block of the page in this language whose code contains `text`. */
+/** Returns the page's first block in this language whose code contains `text`. */
 const block = (language, text) => findBlocks(PAGE, language, text)[0].code;
 
-/** Writes the backend package of an app, with the files of the page. */
+/** Writes the backend package of an app, with the page's files. */
 async function makeBackend(t) {
   const folder = await mkdtemp(path.join(tmpdir(), 'keycloak-token-manager-guide-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const write = (name, text) => writeFile(path.join(folder, name), text);
-  // Stands for the auth plugin of an app, because a test cannot sign in with a browser.
+  // Replaces an app's auth plugin, because a test cannot sign in with a browser.
   await cp(path.join(EXAMPLE, 'backend', 'sign-in.js'), path.join(folder, 'sign-in.js'));
   const index = block('ts', 'createBackend()').replace(
     'backend.start()',
@@ -54,7 +54,7 @@ async function makeBackend(t) {
   return folder;
 }
 
-test('the page of the Backstage service leads to a call that succeeds', {
+test('the steps of docs/backstage.md lead to a successful call', {
   timeout: INSTALL_TIMEOUT_MS,
 }, async (t) => {
   const endpoint = await startEndpoint(t, {
@@ -64,7 +64,7 @@ test('the page of the Backstage service leads to a call that succeeds', {
   const api = await startApi(t, () => [200, { 'content-type': 'application/json' }, '["weather"]']);
   const workspace = await makeWorkspace([await makeBackend(t)]);
   t.after(workspace.remove);
-  // The example's configuration, with the section of the page.
+  // The example's configuration, with the page's section.
   const example = await readFile(path.join(EXAMPLE, 'app-config.yaml'), 'utf8');
   const [server, users] = example.split(/^boost:\n.*(?=^example:)/ms);
   const section = block('yaml', 'boost:').replace('https://api.example', api.url);
@@ -96,7 +96,7 @@ test('the page of the Backstage service leads to a call that succeeds', {
   assert.equal(endpoint.requestCount, 1);
 });
 
-test('a test runs every command of the page', async () => {
+test('a test runs every command on the page', async () => {
   const commands = findBlocks(PAGE, 'sh').map(({ code }) => code.trim());
   assert.deepEqual(commands.sort(), Object.keys(COMMANDS).sort());
   for (const file of Object.values(COMMANDS)) {

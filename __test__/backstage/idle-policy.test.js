@@ -20,11 +20,7 @@ const manager = (key, idleMs, flags = '') => ({
 describe('the policy for idle managers', () => {
   const old = 11 * MINUTE_MS;
   for (const [what, managers, closed] of [
-    [
-      'keeps a manager before the end of its idle time',
-      [manager('a', LIMITS.idleTimeoutMs - 1)],
-      [],
-    ],
+    ['keeps a manager whose idle time has not ended', [manager('a', LIMITS.idleTimeoutMs - 1)], []],
     ['closes a manager at the end of its idle time', [manager('a', LIMITS.idleTimeoutMs)], ['a']],
     ['keeps an idle manager that is referenced', [manager('a', old, 'r')], []],
     ['keeps an idle manager with a call in progress', [manager('a', old, 'b')], []],
@@ -60,7 +56,7 @@ describe('the policy for idle managers', () => {
   test('bounds the number of managers over a day with 500 servers, and closes idle managers', () => {
     const limits = { idleTimeoutMs: 10 * MINUTE_MS, maximum: 100 };
     const servers = Array.from({ length: 500 }, (_, key) => key);
-    /** Whether a plugin references the manager of this server all day, and uses it once an hour. */
+    /** Whether a plugin references this server's manager all day, and uses it once an hour. */
     const isHeld = (key) => key < 20;
     const open = new Map();
     let openings = 0;

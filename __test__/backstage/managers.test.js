@@ -51,7 +51,7 @@ describe('the service of several managers', () => {
     return { ...backend, managers, others, optionsOf };
   }
 
-  test('opens one manager for each named client of a section, which all plugins share', async (t) => {
+  test('opens one manager, shared by all plugins, for each named client of a section', async (t) => {
     const { endpoint, managers, others } = await start(t, {
       clients: (section) => ({
         first: section,
@@ -72,7 +72,7 @@ describe('the service of several managers', () => {
     assert.deepEqual([managers.size, others.size], [2, 2]);
   });
 
-  test('follows edits of a named client, and names the key of a wrong client', async (t) => {
+  test('applies edits to a named client, and names the key of an invalid client', async (t) => {
     const { edit, managers, section } = await start(t);
     const first = managers.get('first');
     assert.equal(clientOf(await first.getToken()), 'test-client');
@@ -121,7 +121,7 @@ describe('the service of several managers', () => {
     assert.deepEqual([await managers.close(withoutLogger), managers.size], [true, 4]);
   });
 
-  test('sends the token to the API of the options, and to the API of withResource', async (t) => {
+  test('sends the token to the API that the options or withResource name', async (t) => {
     const { managers, optionsOf } = await start(t);
     const [api, other] = [await startApi(t), await startApi(t)];
     const tokens = managers.getFor({ ...optionsOf(1), resource: { baseUrl: api.url } });
@@ -134,7 +134,7 @@ describe('the service of several managers', () => {
     );
   });
 
-  test('opens at most 100 managers, and opens a closed manager again for its next call', async (t) => {
+  test('opens at most 100 managers, and reopens a closed manager for its next call', async (t) => {
     const { endpoint, managers, optionsOf } = await start(t);
     const held = [];
     for (let index = 0; index < 120; index += 1) {
@@ -160,7 +160,7 @@ describe('the service of several managers', () => {
     await until(() => managers.size === 2, 'only two are open');
   });
 
-  test('closes one manager by its name or its options, and all managers with the backend', async (t) => {
+  test('closes one manager by its name or its options, and all managers when the backend stops', async (t) => {
     const { managers, optionsOf, stop } = await start(t);
     const [first, other, last] = [
       managers.get('first'),
@@ -185,7 +185,7 @@ describe('the service of several managers', () => {
     assert.equal(managers.size, 0);
   });
 
-  test('also ends a manager that it has closed because of the maximum', async (t) => {
+  test('permanently closes a manager that it had closed because of the maximum', async (t) => {
     const { managers, optionsOf } = await start(t, { limits: { maxManagers: 1 } });
     const [first, second] = [managers.getFor(optionsOf(1)), managers.getFor(optionsOf(2))];
     assert.equal(managers.size, 1);
@@ -195,7 +195,7 @@ describe('the service of several managers', () => {
     assert.equal(managers.size, 1);
   });
 
-  test('closes an idle manager after the plugin has released it by close()', async (t) => {
+  test('closes an idle manager after the plugin has released it with close()', async (t) => {
     const { managers, optionsOf } = await start(t, { limits: { idleTimeoutMs: 100 } });
     const [kept, released] = [managers.getFor(optionsOf(1)), managers.getFor(optionsOf(2))];
     await Promise.all([kept.getToken(), released.getToken()]);
@@ -206,7 +206,7 @@ describe('the service of several managers', () => {
     assert.equal(managers.size, 2, 'it opens again');
   });
 
-  test('shares one manager between a plugin that uses a client after close() and another plugin', async (t) => {
+  test('shares one manager between a plugin that calls it after close() and another plugin', async (t) => {
     const { endpoint, managers, others } = await start(t, { limits: { idleTimeoutMs: 100 } });
     const released = managers.get('first');
     const resource = { baseUrl: 'http://127.0.0.1:1' };
@@ -268,7 +268,7 @@ describe('the service of several managers', () => {
     assert.equal(seen.size, logins.length, 'every token that was granted reached a caller');
   });
 
-  test('refuses wrong limits', () => {
+  test('refuses invalid limits', () => {
     const { createKeycloakTokenManagersServiceRef: create } = backstage();
     for (const options of [
       undefined,

@@ -58,7 +58,7 @@ const READ = {
     { costManagement: CLIENT },
     { tokenEndpoint: SSO_ENDPOINT, ...CLIENT, scope: 'api.console' },
   ],
-  'cost-management at another server': [
+  'cost-management with another server': [
     (readers, config) => readers.readCostManagementOptions(config),
     { costManagement: { ...CLIENT, ssoBaseUrl: 'https://sso.example.org/' } },
     {
@@ -128,13 +128,13 @@ const READ = {
 };
 
 const REFUSED = {
-  'an incomplete section of augment': [
+  'an incomplete augment section': [
     (readers, config) => readers.readAugmentKagentiOptions(config),
     nest('augment.kagenti.auth', { tokenEndpoint: ENDPOINT, clientId: 'portal' }),
     'configuration "augment.kagenti": incomplete: the section has ' +
       'auth.tokenEndpoint and auth.clientId, but auth.clientSecret is missing',
   ],
-  'an incomplete section of cost-management': [
+  'an incomplete cost-management section': [
     (readers, config) => readers.readCostManagementOptions(config),
     { costManagement: { clientSecret: CANARY } },
     'configuration "costManagement": incomplete: the section has clientSecret, but clientId is missing',

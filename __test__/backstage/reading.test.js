@@ -15,9 +15,9 @@ const WHOLE = {
   clientSecret: CANARY,
 };
 
-/** Configuration sections that the reader refuses, and the errors. */
 const API = { baseUrl: 'https://api.example.org', fetch: CANARY };
 const TWO = { clientId: 1, clientSecret: CANARY, requestTimeoutMs: 'x' };
+/** Configuration sections that the reader refuses, and the errors. */
 const REFUSED = [
   [
     'a section with only a client id',
@@ -128,7 +128,7 @@ describe('readKeycloakTokenManagerOptions', () => {
     );
   });
 
-  test('reads every option of a file', () => {
+  test('reads every option that a file can contain', () => {
     const { properties } = KEY.split('.').reduce((at, part) => at.properties[part], schema);
     const sample = {
       string: () => 'text',

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Edits of the configuration while the plugins of a backend call the service. */
+/** Edits to the configuration while a backend's plugins call the service. */
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -40,7 +40,7 @@ function load(tokens) {
 
 const clientOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).azp;
 
-describe('an edit of the configuration', () => {
+describe('an edit to the configuration', () => {
   const workspace = useWorkspace();
 
   async function start(t, options) {
@@ -110,7 +110,7 @@ describe('an edit of the configuration', () => {
     });
   }
 
-  test('of another section ends no cool-down', async (t) => {
+  test('in another section does not end a cool-down', async (t) => {
     const { editAll, section, tokens, endpoint, lines } = await start(t, {
       auth: { clientSecret: 'wrong' },
     });

@@ -29,7 +29,7 @@ describe('the service', () => {
   const keeperOf = (pluginId, service = backstage().keycloakTokenManagerServiceRef) =>
     keeper(workspace, pluginId, { tokens: service });
 
-  test('gives the plugins of a backend one manager and one acquisition', async (t) => {
+  test('shares one manager and one acquisition between the plugins of a backend', async (t) => {
     const [alpha, beta] = [keeperOf('alpha'), keeperOf('beta')];
     const { endpoint } = await startBackend(t, workspace, [alpha.plugin, beta.plugin]);
     const [first, second] = [alpha.services.tokens, beta.services.tokens];
@@ -110,7 +110,7 @@ describe('the service', () => {
     assert.deepEqual(audiences.sort(), ['acme', undefined]);
   });
 
-  test('logs through the logger of the backend, with its name', async (t) => {
+  test("logs under its own name through the backend's logger", async (t) => {
     const alpha = keeperOf('alpha');
     const { endpoint, lines } = await startBackend(t, workspace, [alpha.plugin]);
     endpoint.answerNext({ status: 401, body: { error: 'unauthorized_client' } });
@@ -123,7 +123,7 @@ describe('the service', () => {
   const endpoint = { tokenEndpoint: ENDPOINT };
   const refused = { ...endpoint, ...CLIENT, clientSecret: CANARY, requestTimeoutMs: 0 };
   for (const [what, auth, pattern] of [
-    ['no section', undefined, /the section is missing or empty; set tokenEndpoint/],
+    ['a missing section', undefined, /the section is missing or empty; set tokenEndpoint/],
     [
       'an incomplete section',
       { ...endpoint },
@@ -157,7 +157,7 @@ describe('the service', () => {
     assert.equal(endpoint.requests.length, 0);
   });
 
-  test('refuses a ref without an id, or without one source of its options', () => {
+  test('refuses a ref without an id, or without exactly one source of its options', () => {
     const { createKeycloakTokenManagerServiceRef: create } = backstage();
     const read = () => undefined;
     for (const options of [
@@ -175,7 +175,7 @@ describe('the service', () => {
     }
   });
 
-  test('is optional, as are the packages of Backstage', async () => {
+  test('is optional, as are the Backstage packages', async () => {
     const program = `
       const { KeycloakTokenManager } = require('keycloak-token-manager');
       require('keycloak-token-manager/testing');

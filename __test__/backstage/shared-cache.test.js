@@ -98,7 +98,7 @@ describe('sharedCache', () => {
     }
   });
 
-  test('is an error where @backstage/backend-defaults is not installed', () => {
+  test('is an error if @backstage/backend-defaults is not installed', () => {
     // The checkout does not have the package.
     assert.throws(() => sharedStore(configOf(VALKEY)), {
       message: /^sharedCache: @backstage\/backend-defaults\/cache is not installed; install /,

@@ -30,7 +30,7 @@ describe('a service', () => {
   }
 
   describe('with a function that reads its options', () => {
-    test('uses the keys of a plugin, and follows their edits', async (t) => {
+    test("uses a plugin's keys, and applies edits to them", async (t) => {
       const toSection = ({ tokenEndpoint, ...client }) => ({
         skipTlsVerify: false,
         auth: { tokenEndpoint, ...client },
@@ -55,7 +55,7 @@ describe('a service', () => {
       assert.equal(endpoint.requests.length, 2);
     });
 
-    test('treats empty strings of the function as absent', async (t) => {
+    test('treats empty strings from the function as absent', async (t) => {
       const read = (config) => ({
         ...config.get('acme'),
         clientSecretFile: '',
@@ -83,7 +83,7 @@ describe('a service', () => {
         /"test\.tokens": incomplete: the section has clientId and clientSecret, but tokenEndpoint \(or i/,
       ],
       [
-        'returns a wrong option',
+        'returns an invalid option',
         () => ({ tokenEndpoint: CANARY, ...CLIENT }),
         /service "test\.tokens": invalid options: tokenEndpoint: expected an absolute http/,
       ],
@@ -141,7 +141,7 @@ describe('a service', () => {
       );
     });
 
-    test('has a manager when the section is complete, also after an edit', async (t) => {
+    test('has a manager once an edit completes the section', async (t) => {
       const { service, edit, whole } = await start(t, optional);
       assert.equal(service.manager, undefined);
       await edit(whole);

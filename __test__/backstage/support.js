@@ -12,7 +12,7 @@ const { makeWorkspace } = require('../../tools/backstage-workspace.js');
 const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
 const KEY = 'boost.kagenti.auth';
 
-/** Returns a workspace for the tests of a file; its members are set when the tests run. */
+/** Returns a workspace for a file's tests; its properties are set when the tests run. */
 function useWorkspace(members = [], options = {}) {
   const workspace = {};
   before(async () => Object.assign(workspace, await makeWorkspace(members, options)), {
@@ -68,7 +68,7 @@ function keeper(workspace, pluginId, deps) {
   return { plugin, services };
 }
 
-/** An editable configuration. `edit(data)` resolves after the configuration calls subscribers. */
+/** An editable configuration. `edit(data)` resolves after all subscribers have been called. */
 async function editableConfig(workspace, data) {
   const { ConfigSources, MutableConfigSource } = workspace.require('@backstage/config-loader');
   const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
@@ -95,7 +95,7 @@ async function editableConfig(workspace, data) {
   };
 }
 
-/** A root logger that keeps its lines and the lines of its children. */
+/** A root logger that keeps its own and its children's lines. */
 function recordingLogger(workspace) {
   const { coreServices, createServiceFactory } = workspace.require('@backstage/backend-plugin-api');
   const lines = [];
@@ -115,7 +115,7 @@ function recordingLogger(workspace) {
 }
 
 /**
- * Starts a backend with the plugins, on a fake endpoint. The configuration has `auth` in the
+ * Starts a backend with the plugins and a fake endpoint. The configuration contains `auth` in the
  * section, and the result of `also(section)`. The test closes everything at its end.
  */
 async function startBackend(t, workspace, plugins, { auth, key = KEY, also, clients } = {}) {
@@ -133,7 +133,7 @@ async function startBackend(t, workspace, plugins, { auth, key = KEY, also, clie
 
 /**
  * A backend that does not listen, because a backend that fails to start would never close its port.
- * `use(router)` receives the routers of its plugins.
+ * `use(router)` receives its plugins' routers.
  */
 async function startWithoutServer(workspace, features, use = () => {}) {
   const { createBackend } = workspace.require('@backstage/backend-defaults');

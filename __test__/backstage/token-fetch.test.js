@@ -32,7 +32,7 @@ describe('a service with tokenFetch', () => {
     assert.deepEqual(calls, [endpoint.tokenEndpoint]);
   });
 
-  test('rejects the options for connections, and the error names the key', async (t) => {
+  test('rejects connection options, and the error names the key', async (t) => {
     const [{ plugin }] = keepers(true, 'alpha');
     const start = startBackend(t, workspace, [plugin], { auth: { proxy: 'http://proxy:3128' } });
     await assert.rejects(

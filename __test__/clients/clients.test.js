@@ -1,6 +1,6 @@
 'use strict';
 
-/** Clients of other packages that use `manager.fetch` or a token, as docs/clients.md shows. */
+/** Clients from other packages that use `manager.fetch` or a token, as docs/clients.md shows. */
 
 const assert = require('node:assert/strict');
 const { mkdtemp, rm, symlink, writeFile } = require('node:fs/promises');
@@ -35,7 +35,7 @@ before(
 );
 after(() => folder && rm(folder, { recursive: true, force: true }));
 
-/** Each client, with a GET and a POST that return the data of the response. */
+/** Each client, with a GET and a POST that return the response's data. */
 const CLIENTS = {
   async ky({ fetch, url }) {
     const { default: ky } = await load('ky');
@@ -98,7 +98,7 @@ const CLIENTS = {
   },
 };
 
-/** The response of the API, in a form that all clients understand. */
+/** The API's response, in a form that all clients understand. */
 const ANSWER = JSON.stringify({ agents: [], data: { agents: [] }, items: [] });
 
 /** An API that refuses the first `refused` tokens, and a manager whose `fetch` sends tokens to it. */
@@ -240,7 +240,7 @@ describe('@keycloak/keycloak-admin-client', { timeout: LIMIT_MS }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('works with a wrapper that answers a 401 with a new token', async (t) => {
+  test('works with a wrapper that retries with a new token after a 401', async (t) => {
     const { admin, endpoint, manager } = await startAdmin(t, 1);
     let sent;
     admin.registerTokenProvider({

@@ -2,8 +2,8 @@
 
 /**
  * The part of the augment plugin that uses a token manager, rebuilt for these tests: the same calls
- * in the same order, the same waits, and the same texts in an error's message that decide on a
- * retry. It follows the commit 431ae71a of redhat-developer/rhdh-plugins.
+ * in the same order, the same waits, and the same parts of an error message that decide on a retry.
+ * It follows the commit 431ae71a of redhat-developer/rhdh-plugins.
  */
 
 const { once } = require('node:events');

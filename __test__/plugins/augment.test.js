@@ -12,10 +12,10 @@ const LIMIT_MS = 60_000;
 const FLAGS = { sandbox: true, integrations: true, triggers: true };
 const EVENTS = ['data: {"text":"é', 'clair"}\n\ndata: [DO', 'NE]\n\n'];
 
-/** The boot time with augment's own class, keyed by the time for which Keycloak refuses, in s. */
+/** Boot times in s with augment's own class, keyed by the time in s for which Keycloak refuses. */
 const OWN_CLASS_SECONDS = { 0.6: 1, 2.5: 3, 6: 7 };
 
-/** Starts an API like Kagenti's, which answers 401 to requests without a token of `endpoint`. */
+/** Starts an API like Kagenti's, which answers 401 to requests without an accepted token. */
 async function startKagenti(t, isAccepted = () => true) {
   return startApi(t, async ({ url, headers }, response) => {
     if (url === '/health') return '{"status":"healthy"}';
@@ -33,7 +33,7 @@ async function startKagenti(t, isAccepted = () => true) {
 
 describe('augment', { concurrency: true, timeout: LIMIT_MS }, () => {
   for (const [seconds, ownSeconds] of Object.entries(OWN_CLASS_SECONDS)) {
-    test(`has all feature flags if Keycloak refuses for ${seconds} s at its start`, async (t) => {
+    test(`has all feature flags if Keycloak refuses connections for ${seconds} s at its start`, async (t) => {
       const { endpoint, manager } = await start(t);
       const api = await startKagenti(t);
       const provider = new KagentiProvider({ baseUrl: api.url }, manager);
@@ -68,7 +68,7 @@ describe('augment', { concurrency: true, timeout: LIMIT_MS }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('follows an administrator who changes the base URL, with the same token', async (t) => {
+  test('uses a base URL that an administrator has changed, with the same token', async (t) => {
     const { endpoint, manager } = await start(t, {}, { expiresIn: 600 });
     const [before, after] = [await startKagenti(t), await startKagenti(t)];
     const settings = { baseUrl: before.url };
@@ -80,7 +80,7 @@ describe('augment', { concurrency: true, timeout: LIMIT_MS }, () => {
     const [{ headers }] = after.requests;
     assert.equal(headers.authorization, before.requests.at(-1).headers.authorization);
     assert.equal(endpoint.requestCount, 1);
-    // The plugin may start again after its end.
+    // The plugin may start again after its shutdown.
     provider.shutdown();
     await provider.initialize();
     assert.deepEqual(provider.failures, []);
@@ -88,7 +88,7 @@ describe('augment', { concurrency: true, timeout: LIMIT_MS }, () => {
     provider.shutdown();
   });
 
-  test('gets a token with the audience of a newly deployed agent after its 401', async (t) => {
+  test('gets a new token after a 401 from a newly deployed agent', async (t) => {
     const { endpoint, manager } = await start(t);
     const held = await manager.getToken();
     const api = await startKagenti(t, (token) => token !== held);

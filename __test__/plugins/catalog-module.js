@@ -1,6 +1,6 @@
 'use strict';
 
-/** The real catalog module for Keycloak, and the ways in which it gets a token from a manager. */
+/** The real catalog module for Keycloak, and the way in which it gets tokens from a manager. */
 
 const { createRequire } = require('node:module');
 
@@ -18,9 +18,9 @@ function loadModule(workspace) {
 }
 
 /**
- * Replaces the login of the admin client, which the module calls before requests, with a manager.
- * Without a token provider, the client itself refuses tokens that end within 5 s. Returns a function
- * that restores the login.
+ * Replaces the admin client's login, which the module calls before requests, with a manager.
+ * Without a token provider, the client itself refuses tokens that expire within 5 s. Returns a
+ * function that restores the login.
  */
 function replaceLogin({ prototype }, manager) {
   const { auth } = prototype;
@@ -34,7 +34,7 @@ function replaceLogin({ prototype }, manager) {
   return () => Object.assign(prototype, { auth });
 }
 
-/** Reads the users and groups of a realm once, as the schedule of the module does. */
+/** Reads the users and groups of a realm once, as the module's schedule does. */
 async function ingest({ ConfigReader, KeycloakOrgEntityProvider }, section) {
   const problems = [];
   const logger = { debug() {}, info() {}, child: () => logger };

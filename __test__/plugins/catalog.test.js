@@ -24,7 +24,7 @@ describe('the catalog module for Keycloak', () => {
     { life: 25, latencyMs: 5, mostLogins: () => 1 },
     { life: 2, latencyMs: 100, mostLogins: (seconds) => 1 + seconds },
   ]) {
-    test(`reads a realm three times with tokens of ${life} s`, async (t) => {
+    test(`reads a realm three times with ${life} s tokens`, async (t) => {
       const { endpoint, url } = await startKeycloak(t, life, latencyMs);
       const module = loadModule(workspace);
       const section = {

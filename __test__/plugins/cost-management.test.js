@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * The real backend of the cost-management plugin, from npm, with its own token function and with a
- * manager in its place. Only the plugin's package of clients and permissions is a double.
+ * The real backend of the cost-management plugin, from npm, with its own token function, and with a
+ * manager instead. Only the plugin's package of clients and permissions is a double.
  */
 
 const assert = require('node:assert/strict');
@@ -42,7 +42,7 @@ async function startSso(t, secret) {
   return { url, logins: requests };
 }
 
-/** Makes a cache of the backend that a test can empty, as a restart does. */
+/** Makes a backend cache that a test can empty, as a restart does. */
 function makeCache() {
   const entries = new Map();
   return {
@@ -73,7 +73,7 @@ describe('cost-management', { concurrency: 1 }, () => {
   const workspace = useWorkspace();
   before(() => writeKeys(path.join(workspace.folder, 'keys')));
 
-  /** The plugin's module with its token function, which it looks up for each call. */
+  /** The module with the plugin's token function, which the plugin looks up for each call. */
   function tokenModule() {
     const manifest = workspace.require.resolve(`${PLUGIN}/package.json`);
     return require(path.join(path.dirname(manifest), 'dist', 'util', 'tokenUtil.cjs.js'));
@@ -153,7 +153,7 @@ describe('cost-management', { concurrency: 1 }, () => {
     const ask = async (count) => {
       cache.empty();
       replaced.services.tokens?.clearCache();
-      // A failure at the start began a cool-down.
+      // Waits until a cool-down that began at the start is over.
       await delay(1_500);
       const before = sso.logins.length;
       const answers = await Promise.all(times(count, () => fetch(`${url}/proxy/reports/costs/`)));

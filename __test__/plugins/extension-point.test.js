@@ -2,7 +2,7 @@
 
 /**
  * The modules of docs/catalog-module.md, with a double of the catalog module that implements the
- * extension point and reads a realm with the functions of the real one.
+ * extension point and reads a realm with the real module's functions.
  */
 
 const assert = require('node:assert/strict');
@@ -57,7 +57,7 @@ function makeDouble({ keycloakAuthExtensionPoint }, section) {
   return { features: [module, plugin], read };
 }
 
-test('the catalog module would read a realm through the extension point', async (t) => {
+test('a catalog module with the extension point reads a realm', async (t) => {
   const { endpoint, url } = await startKeycloak(t, 25, 5);
   const section = { baseUrl: url, realm: 'test', loginRealm: 'test', ...CLIENT };
   const config = await editableConfig(workspace, {

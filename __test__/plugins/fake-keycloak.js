@@ -1,6 +1,6 @@
 'use strict';
 
-/** A Keycloak with the answers of its admin API that the catalog module needs. */
+/** A Keycloak whose admin API gives the answers that the catalog module needs. */
 
 const assert = require('node:assert/strict');
 const { startApi } = require('../support/api-server.js');
@@ -10,7 +10,7 @@ const USERS = times(450, (index) => ({ id: `u${index}`, username: `user-${index}
 const GROUPS = times(40, (index) => ({ id: `g${index}`, name: `group-${index}` }));
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-/** Returns the answer of the admin API: a page of a list, a count, or the version of the server. */
+/** Returns the admin API's answer: a page of a list, a count, or the server's version. */
 function answerOf(path, query) {
   const page = (list) => list.slice(+query.get('first'), +query.get('first') + +query.get('max'));
   if (path.endsWith('/users/count')) return USERS.length;

@@ -23,8 +23,8 @@ const REMADE_AFTER_PROBES = 3;
 const ENDS_WITHIN_MS = 3_000;
 const HIDDEN = 'a Backstage that hides its Redis client';
 /**
- * The client of this store waits for the next attempt to connect with a timer that keeps the
- * process running.
+ * This store's client waits for its next attempt to connect with a timer that keeps the process
+ * running.
  */
 const HELD_WITHOUT_SERVER = 'the Redis cache of Backstage';
 const MISS = { value: null };
@@ -48,7 +48,7 @@ const PAIRS = [
   ['ioredis', 'valkey'],
 ];
 
-/** Times to live, with the longest one that the server may keep; `undefined` if it keeps nothing. */
+/** Times to live, each with the longest time that the entry may last; `undefined` for none. */
 const TIMES_TO_LIVE = [
   [0, undefined],
   [-1, undefined],
@@ -83,12 +83,12 @@ async function write({ kind, ask }, key, value) {
 /** Returns the remaining time of an entry in Redis or Valkey. */
 const leftMs = async ({ ask }, key) => Number(/:(-?\d+)/.exec(await ask(`PTTL "${key}"\r\n`))[1]);
 
-/** Finds the prefix in a key: Backstage encodes the part of a key after the id of the plugin. */
+/** Finds the prefix in a key: Backstage encodes the part of a key after the plugin id. */
 const isOurs = (key) =>
   key.includes(PREFIX) || Buffer.from(key.split(':').at(-1), 'base64').includes(PREFIX);
 
 /**
- * Returns the calls of a program's store, each of which ends within the time limit of a manager.
+ * Returns a function that calls a program's store. Each call ends within a manager's time limit.
  */
 function callsOf(program) {
   return async (...call) => {
@@ -161,7 +161,7 @@ const TESTS = {
     }
   },
 
-  async 'takes an entry that is not valid for a miss, or returns it for the manager to check'({
+  async 'treats an invalid entry as a miss, or returns it for the manager to check'({
     call,
     name,
     server,
@@ -241,7 +241,7 @@ describe('the adapters with real servers', { skip, concurrency: 4 }, () => {
         test(title, (t) => check({ call: callsOf(program), name, server, t }));
       }
 
-      // The other tests show that this store opens another cache; it cannot reach the client.
+      // This store cannot reach the client; the other tests show that it opens another cache.
       if (name === HIDDEN) return;
       test('does not hold the process', () => end(program));
 

@@ -16,7 +16,7 @@ function clientThat(answer) {
   return client;
 }
 
-/** Creates a CacheManager like that of Backstage, with the client that its Keyv hides. */
+/** Creates a CacheManager like Backstage's, with the client that its Keyv hides. */
 const managerOf = (cache, client) => ({
   forPlugin: () => cache,
   ...(client && { getClientWithTtl: () => ({ store: { client } }) }),
@@ -35,7 +35,7 @@ const MAKE = {
 };
 
 const REFUSED = {
-  'nothing for a Keyv': [() => store.fromKeyv(), /fromKeyv: expected an instance of Keyv/],
+  'a missing Keyv': [() => store.fromKeyv(), /fromKeyv: expected an instance of Keyv/],
   'a Keyv in memory': [
     () => store.fromKeyv(Object.assign(clientThat(), { opts: { store: new Map() } })),
     /fromKeyv: this Keyv keeps its entries in memory/,
@@ -52,7 +52,7 @@ const REFUSED = {
     () => store.fromIoredis(Object.assign(clientThat(), { isOpen: true })),
     /fromIoredis: expected a client of the package ioredis or iovalkey/,
   ],
-  'text for a cache of Backstage': [
+  'a string for a Backstage cache': [
     () => store.fromBackstageCache('redis'),
     /fromBackstageCache: expected a CacheService/,
   ],
@@ -80,7 +80,7 @@ describe('an adapter', () => {
 });
 
 for (const [how, make] of Object.entries(MAKE)) {
-  describe(`a store of ${how}`, () => {
+  describe(`a store from ${how}`, () => {
     test('rejects if the client throws, and causes no unhandled rejection', async (t) => {
       const unhandled = unhandledRejections(t);
       const fault = new Error('broken');
@@ -136,7 +136,7 @@ test('an error event of a client that several stores share does not end the proc
   assert.equal(client.listenerCount('error'), 1);
 });
 
-describe('a store of fromBackstageCache with a function', () => {
+describe('a store from fromBackstageCache with a function', () => {
   /** Counts the caches that the store opens, and the clients that it ends. */
   function countingStore(hasClient) {
     const count = { opened: 0, ended: 0 };
@@ -189,7 +189,7 @@ describe('a store of fromBackstageCache with a function', () => {
     assert.equal(await made.get('key'), 'value');
   });
 
-  test('rejects, if the cache is in memory', async () => {
+  test('rejects if the cache is in memory', async () => {
     const made = store.fromBackstageCache(() => ({ ...managerOf(clientThat()), store: 'memory' }));
     await assert.rejects(made.get('key'), { code: 'ERR_KEYCLOAK_CONFIG' });
   });

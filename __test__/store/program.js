@@ -1,14 +1,14 @@
 'use strict';
 
 // Opens a store and makes the calls that the test sends, one in each line: `["get", "key"]`. Prints
-// the outcome of each call within the time limit of a manager. `["end"]` closes the client, if the
+// the outcome of each call within a manager's time limit. `["end"]` closes the client, if the
 // application owns the client; the program then ends as soon as no handle keeps it running.
 
 const readline = require('node:readline');
 const { tell } = require('../programs/program.js');
 const { openStore } = require('./stores.js');
 
-/** The limit of a manager for each call. */
+/** A manager's time limit for each call. */
 const LIMIT_MS = 250;
 
 const { store, end } = openStore(...process.argv.slice(2));

@@ -7,7 +7,7 @@ const path = require('node:path');
 const { fromBackstageCache, fromIoredis, fromKeyv, fromNodeRedis } = require('../../lib/store');
 
 /**
- * Opens the store with this name. `modules` has the clients. Returns the store, and a function
+ * Opens the store with this name. `modules` contains the clients. Returns the store, and a function
  * `end()` if the application owns the client.
  */
 function openStore(name, modules, port, password) {

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Compiles the examples of the adapters with the types of the clients themselves. */
+/** Compiles the adapters' examples with the clients' own types. */
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
@@ -33,7 +33,7 @@ fromNodeRedis(createCluster({ rootNodes: [] }));
 fromNodeRedis(new Cluster([]));
 `;
 
-test('the clients fit the types of the adapters', { timeout: INSTALL_TIMEOUT_MS }, async (t) => {
+test("the clients fit the adapters' types", { timeout: INSTALL_TIMEOUT_MS }, async (t) => {
   const folder = makeFolder(t);
   const modules = path.join(folder, 'node_modules');
   fs.mkdirSync(modules);
@@ -57,7 +57,7 @@ test('the clients fit the types of the adapters', { timeout: INSTALL_TIMEOUT_MS 
   const compiler = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const args = [compiler, ...OPTIONS.split(' '), '--typeRoots', types, ...files];
   const { stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
-  // The declarations of the clients need types of the browser.
+  // The clients' declarations need browser types.
   const ours = stdout.split('\n').filter((line) => /^(example-\d+\.mts|.*lib\/store)/.test(line));
   assert.deepEqual(ours, []);
 });
