@@ -34,7 +34,7 @@ describe('the doctor with Backstage', { timeout: 120_000 }, () => {
     assert.match(text, /scope from app-config\.yaml, section keycloak\.clients\.api$/);
   });
 
-  test('names a missing variable of the configuration in a finding', async (t) => {
+  test('names a missing variable in the configuration in a finding', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const { flags, cwd } = configure(`${tokenEndpoint}${ref('SUFFIX')}`);
     const result = await runDoctor(flags, { env: { SCOPE: 'email' }, cwd });

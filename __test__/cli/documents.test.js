@@ -16,7 +16,7 @@ const { SECRET, runProgram } = require('./support.js');
 const ROOT = path.join(__dirname, '..', '..');
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 
-/** Removes links and markup from the text of a cell. */
+/** Removes links and markup from a cell's text. */
 const plain = (cell) =>
   cell
     .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
@@ -70,7 +70,7 @@ describe('the doctor gives the advice of docs/errors.md', () => {
 
 const PAGE = 'docs/command-line.md';
 
-/** The example of the page: the command and its output. */
+/** The page's example: the command and its output. */
 const example = () => /^```console\n\$ (.*)\n([\s\S]*?)^```$/m.exec(read(PAGE)).slice(1);
 
 /** Replaces the figures that differ between two runs. */

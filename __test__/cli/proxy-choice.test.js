@@ -1,7 +1,7 @@
 'use strict';
 
-// The doctor chooses the proxy of a request as the core does. For each row, the test compares the
-// choice of the doctor with the requests of a manager that a proxy records.
+// The doctor chooses the proxy for a request as the core does. For each row, the test compares the
+// doctor's choice with the manager's requests that a proxy records.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');

@@ -101,7 +101,7 @@ function serve(t, { document, discovery, answer, claims = {}, api = [200, {}] })
       const own = { issuer, token_endpoint: `${issuer}/protocol/openid-connect/token` };
       return discovery ?? [200, {}, JSON.stringify({ ...own, ...document })];
     }
-    // Without claims of its own, this is the planted token.
+    // A row without claims grants the planted token.
     const granted = Object.keys(claims).length === 0 ? token : issuing.issueToken(claims);
     return answer ?? [200, {}, JSON.stringify({ access_token: granted, token_type: 'Bearer' })];
   });
@@ -158,7 +158,7 @@ test('no output shows a piece of a secret or a token', { timeout: 240_000 }, asy
       [...known, '--client-assertion-file', makeFile(t, token)],
       { env: { KEYCLOAK_CLIENT_ID: CLIENT_ID } },
     ],
-    'a secret in several lines': [
+    'a secret on several lines': [
       [...known, '--client-secret-file', makeFile(t, `${secret}\n${secret}\n`)],
       { env: { KEYCLOAK_CLIENT_ID: CLIENT_ID } },
     ],
@@ -179,7 +179,7 @@ test('no output shows a piece of a secret or a token', { timeout: 240_000 }, asy
     'an unknown flag': [['token', `--${named}=${secret}`]],
     'a broken token': [['decode'], { input: token.slice(0, -40).replaceAll('.', '') }],
     'a token': [['decode', '--json'], { input: token }],
-    'a token in two lines': [['decode'], { input: `${token}\n${token}` }],
+    'a token on two lines': [['decode'], { input: `${token}\n${token}` }],
     'a refused token request': [['token', '--token-endpoint', issuing.tokenEndpoint], { env }],
   };
   for (const [name, [args, more]] of Object.entries(rows)) await keep(name, args, more);

@@ -56,7 +56,7 @@ async function deadPort() {
   return port;
 }
 
-/** A TLS server with this certificate, which answers as the endpoint does. */
+/** Starts a TLS server with this certificate. Returns the flags for it. */
 async function serving(t, certificate, settings = {}) {
   const { key, cert } = certificate;
   const { port } = await startApi(t, () => [404, {}, 'no'], { tls: { key, cert, ...settings } });
@@ -76,8 +76,8 @@ const through = (proxy, more) => ({
 });
 
 /**
- * The name; a function that makes the set-up, `{ flags, env }` or only the flags; the step, the
- * text and the advice of the first trouble; and its state if it is a warning.
+ * The name; a function that returns the set-up (`{ flags, env }`, or only the flags); and the step,
+ * text and advice of the first trouble, with its state if it is a warning.
  */
 const NETWORK = [
   [
@@ -237,7 +237,7 @@ const TLS = [
     ['TLS', /neither TLS 1\.2 nor TLS 1\.3/, /turn on TLS 1\.2/],
   ],
   [
-    'a server that closes the connection in the handshake',
+    'a server that closes the connection during the handshake',
     async (t) => {
       const server = net.createServer((socket) => socket.once('data', () => socket.destroy()));
       return at((await listen(t, server)).url.replace('http:', 'https:'));
@@ -356,7 +356,7 @@ const KEYCLOAK = [
     ],
   ],
   [
-    'a certificate and the key of another one',
+    'a certificate with the key of another certificate',
     () =>
       to(`${secure.url}/token`, {
         'ca-file': ca.certFile,
@@ -391,12 +391,12 @@ const KEYCLOAK = [
     ['token request', /is public/, /Settings, turn on Client authentication/],
   ],
   [
-    'another method for the secret',
+    'another authentication method for the secret',
     refusing(401, 'unauthorized_client', "Invalid method used to get client secret. …'basic'"),
     ['token request', /requires another authentication method/, /set clientAuthentication/],
   ],
   [
-    'a client with a signed JWT',
+    'a client that requires a signed JWT',
     refusing(400, 'invalid_client', 'Parameter client_assertion_type is missing'),
     ['token request', /signed JWT/, /use privateKey or client_secret_jwt/],
   ],
@@ -421,7 +421,7 @@ const KEYCLOAK = [
     ['token request', /user .+ is disabled/, /enable that user/],
   ],
   [
-    'the URL of the realm in tokenEndpoint',
+    'another URL of the realm in tokenEndpoint',
     () => to(`${plain.issuer}/account`),
     ['token request', /this URL is not a token endpoint/, /set tokenEndpoint to/],
   ],
@@ -463,7 +463,7 @@ const KEYCLOAK = [
     ['discovery', /not a JSON object/, /\{base\}\/realms\/\{realm\}/],
   ],
   [
-    'grants that are not texts',
+    'grants that are not strings',
     documenting((url) => documentOf(url, { grant_types_supported: [{ toString: 1 }, 'implicit'] })),
     ['discovery', /offers the grants implicit, not client_credentials/, /use a server/, 'warning'],
   ],
@@ -497,7 +497,7 @@ const KEYCLOAK = [
 
 const API = [
   [
-    'an API that rejects the token by its audience',
+    'an API that rejects the token because of its audience',
     [401, { 'WWW-Authenticate': 'Bearer error="invalid_token", error_description="wrong aud"' }],
     [
       /status 401, WWW-Authenticate: Bearer error="invalid_token"/,
@@ -509,7 +509,7 @@ const API = [
     [401, { 'WWW-Authenticate': 'Basic realm="x"' }],
     [/Basic/, /does not accept bearer tokens/],
   ],
-  ['an API that rejects without a reason', [401, {}], [/status 401/, /compare iss, aud/]],
+  ['an API that gives no reason for a rejection', [401, {}], [/status 401/, /compare iss, aud/]],
   ['a role that is missing', [403, {}], [/status 403/, /Service accounts roles/]],
   [
     'a gateway that redirects to a login page',
@@ -528,7 +528,7 @@ const NO_TOKEN = /does not accept bearer tokens/;
 
 const invalid = (description) => `Bearer error="invalid_token", error_description="${description}"`;
 
-/** A challenge, and the advice of the doctor for it. */
+/** A challenge, and the doctor's advice for it. */
 const CHALLENGES = [
   ['', NO_REASON],
   ['Bearer', NO_REASON],

@@ -1,7 +1,7 @@
 'use strict';
 
 // The sources of a command's options: flags, environment variables, configuration files and the
-// prompt. Wrong usage ends with status 2 and never repeats a value.
+// prompt. A usage error ends with status 2 and never repeats a value.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -24,7 +24,7 @@ const CANARY = 'canary-7f3a-canary';
 const ref = (name) => `\${${name}}`;
 const LIMITS = { concurrency: 3, timeout: 120_000 };
 
-describe('wrong usage ends with status 2 and shows no value', LIMITS, () => {
+describe('a usage error ends with status 2 and shows no value', LIMITS, () => {
   const secrets = options.filter(({ hasFlag }) => !hasFlag);
   const rows = [
     ['no command', [], /expected a command, one of doctor, token, decode/],
@@ -74,7 +74,7 @@ describe('wrong usage ends with status 2 and shows no value', LIMITS, () => {
   });
 });
 
-test('every option has a flag or a variable, unless it has no meaning for one token', () => {
+test('every option has a flag or a variable, unless it is meaningless for a single token', () => {
   const known = options.map(({ name }) => name);
   const absent = readTable().filter(({ name }) => !known.includes(name));
   const expected = [
@@ -87,7 +87,7 @@ test('every option has a flag or a variable, unless it has no meaning for one to
   for (const { name, isSecret, hasFlag } of options) assert.ok(!(isSecret && hasFlag), name);
 });
 
-test('--help names every flag and every variable of a secret, within 100 columns', async () => {
+test('--help names every flag and the variable of every secret, within 100 columns', async () => {
   const { status, stdout, stderr } = await runProgram(['--help']);
   assert.deepEqual([status, stderr], [0, '']);
   for (const { flag, variable, hasFlag } of options) {
@@ -120,7 +120,7 @@ test('token prints a token alone, and decode explains it', async (t) => {
   );
 });
 
-describe('token warns on the standard error about a secret over plain http', LIMITS, () => {
+describe('token warns on standard error about a secret over plain http', LIMITS, () => {
   const endpoint = 'http://sso.nowhere.invalid/token';
   const rows = [
     ['to tokenEndpoint', () => ['--token-endpoint', endpoint], 'tokenEndpoint'],
@@ -261,7 +261,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     ],
     ['broken YAML', {}, /not valid YAML in line 3$/, {}, `a: b\nc: "${CANARY}\nd: [`],
     [
-      'a number in place of a text',
+      'a number in place of a string',
       { SECRET },
       /clientSecret/,
       {},
@@ -295,7 +295,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     });
   }
 
-  test('may have variables and several files, and the doctor reports its substitutions', async (t) => {
+  test('may use variables and several files, and the doctor reports what it substituted', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const folder = makeFolder(t);
     const write = (name, content) => fs.writeFileSync(path.join(folder, name), content);
@@ -312,7 +312,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
     );
   });
 
-  test('with a missing variable of an optional key causes a warning', async (t) => {
+  test('with a missing variable for an optional key causes a warning', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const content = section(tokenEndpoint, ref('SECRET'), `      scope: ${ref('SCOPE')}`);
     const config = makeFile(t, content, 'app-config.yaml');
@@ -323,7 +323,7 @@ describe('a Backstage configuration without Backstage', LIMITS, () => {
   });
 });
 
-test('the prompt asks for the secret on a terminal, without an echo', {
+test('the prompt asks for the secret on a terminal, without echo', {
   timeout: 60_000,
 }, async (t) => {
   const { tokenEndpoint } = await startEndpoint(t);
@@ -352,7 +352,7 @@ test('the prompt asks for the secret on a terminal, without an echo', {
   assert.ok(said.endsWith('\n') && !said.includes(SECRET), said);
 });
 
-describe('the report for people', LIMITS, () => {
+describe('the text report', LIMITS, () => {
   test('has one line for each step, with advice below a trouble, and no colours', async (t) => {
     const { tokenEndpoint } = await startEndpoint(t);
     const flags = ['--token-endpoint', tokenEndpoint, '--client-id', CLIENT_ID, '--proxy', 'false'];

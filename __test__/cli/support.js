@@ -32,7 +32,7 @@ async function runProgram(args, { env = {}, input = '', cwd, program = PROGRAM }
   return { status, stdout, stderr };
 }
 
-/** Runs the doctor with flags by name. Resolves with its JSON and its exit status. */
+/** Runs the doctor with flags, keyed by name. Resolves with its JSON and its exit status. */
 async function runDoctor(flags, { env, ...more } = {}) {
   const args = Object.entries(flags).flatMap(([name, value]) =>
     [value].flat().flatMap((one) => (one === true ? [`--${name}`] : [`--${name}`, one])),

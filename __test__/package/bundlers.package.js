@@ -52,7 +52,7 @@ const rolldownConfig = (options) => `
     ${options}
   };`;
 
-/** A page of Next.js that answers with the output of the program. */
+/** A Next.js route that answers with the program's output. */
 const nextRoute = (program) => `
   export const dynamic = 'force-dynamic';
   export async function GET() {

@@ -1,6 +1,6 @@
 'use strict';
 
-// The contents of the packages of dist/, and the findings of package checkers.
+// The contents of the packages in dist/, and the findings of package checkers.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');
@@ -55,7 +55,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     );
   });
 
-  it('contains the files of the checkout that users need', () => {
+  it('contains the files from the checkout that users need', () => {
     for (const entry of ['backstage', 'opentelemetry', 'store', 'testing']) {
       for (const file of readdirSync(path.join(ROOT, 'lib', entry))) {
         assert.ok(main.files.has(`lib/${entry}/${file}`), file);
@@ -94,7 +94,7 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     assert.ok(licences.includes(read('node_modules', 'js-yaml', 'LICENSE').toString()));
   });
 
-  it('has a manifest without the members for the checkout', () => {
+  it('has a manifest without the fields that only the checkout needs', () => {
     const { manifest } = main;
     const own = JSON.parse(read('package.json'));
     for (const key of ['private', 'scripts', 'devDependencies', 'napi', 'dependencies']) {
@@ -120,13 +120,13 @@ describe('the main package', { timeout: LIMIT_MS }, () => {
     assert.throws(() => whereabouts('git.example/team/project'), /Invalid URL/);
   });
 
-  it('has no finding of publint', async () => {
+  it('passes publint', async () => {
     const { code, stdout, stderr } = await runTool('publint/src/cli.js', main.file, '--strict');
     assert.equal(code, undefined, `${stdout}${stderr}`);
     assert.match(stdout, /All good!/);
   });
 
-  it('has no finding of arethetypeswrong', async () => {
+  it('passes arethetypeswrong', async () => {
     const cli = '@arethetypeswrong/cli/dist/index.js';
     const looks = ['--no-emoji', '--no-color', '--format', 'ascii'];
     const outcome = await runTool(cli, '--profile', 'node16', ...looks, main.file);
@@ -173,7 +173,7 @@ for (const name of builtTargets()) {
       assert.deepEqual(binaryFaults(file, name), []);
     });
 
-    it('has a binary without paths of the machine that built it', () => {
+    it('has a binary without paths from the machine that built it', () => {
       const text = binary.toString('latin1');
       for (const folder of [ROOT, process.env.CARGO_HOME, process.env.HOME].filter(Boolean)) {
         assert.ok(folder === '/' || !text.includes(`${folder}/`), folder);

@@ -24,7 +24,7 @@ const { startRegistry } = require('./support/registry.js');
 
 const FIRST_TOKEN_WITHIN_MS = 10_000;
 const OWN = findPlatformPackage(ownTarget());
-/** Runs the doctor with a configuration file for an endpoint. */
+/** A program that runs the doctor with a configuration file for an endpoint. */
 const ENDPOINT = `
 const { execFile } = require('node:child_process');
 const { writeFileSync } = require('node:fs');
@@ -81,7 +81,7 @@ for (const major of nodeMajors) {
 }
 
 describe('an installation', { timeout: LIMIT_MS }, () => {
-  it('has a program, which npx starts and which obtains a token', async (t) => {
+  it('has a program that npx starts and that obtains a token', async (t) => {
     const project = makeProject(t, { 'endpoint.cjs': ENDPOINT });
     const { install } = await prepare('npm', project, registry.url);
     await install();
@@ -125,7 +125,7 @@ describe('an installation', { timeout: LIMIT_MS }, () => {
     checkOutput(await project.run(process.execPath, [path.join(backend, 'index.cjs')]));
   });
 
-  it('without optional dependencies causes an error with the missing package and the cause', async (t) => {
+  it('without optional dependencies causes an error that names the missing package and the cause', async (t) => {
     const project = makeProject(t);
     const { install, start } = await prepare('npm', project, registry.url);
     await install('--omit=optional');

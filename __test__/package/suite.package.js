@@ -1,7 +1,7 @@
 'use strict';
 
 // Runs the core of the JavaScript suite on the files of dist/, for every platform in dist/ that can
-// run here: for another C library with its own loader, and for another processor in an emulator.
+// run here. Another C library runs with its own loader, and another processor runs in an emulator.
 
 const assert = require('node:assert/strict');
 const { cpSync } = require('node:fs');
@@ -20,7 +20,7 @@ const { LIMIT_MS, makeProject } = require('./support/project.js');
 /** The number of processes whose median the test compares with a limit. */
 const ROUNDS = 9;
 
-/** The suites without time limits. An emulator, which is 20 times slower, would exceed a limit. */
+/** The suites without time limits. An emulator, which is 20 times slower, would exceed them. */
 const UNHURRIED = ['calls', 'options', 'signals', 'wire'];
 
 const HTTPS = `
@@ -57,8 +57,8 @@ for (const name of builtTargets()) {
     after(() => certificates.remove());
 
     /**
-     * Makes a folder with the layout of the checkout and the published files, and runs a file in
-     * it.
+     * Makes a folder with the checkout's layout and the published files. Returns a function that
+     * runs Node in it.
      */
     async function layOut(t) {
       const { command, args, env, reason } = await nodeFor(name);
@@ -96,7 +96,7 @@ for (const name of builtTargets()) {
       });
     }
 
-    it('passes the suite of Jest', {
+    it('passes the Jest suite', {
       skip: name !== ownTarget() && 'Jest is tested once',
     }, async (t) => {
       const node = await layOut(t);

@@ -46,7 +46,7 @@ const readOwnPlatform = () => mustHave(findPlatformPackage(ownTarget()));
 const builtTargets = () =>
   Object.keys(targets).filter((name) => readPackage(findPlatformPackage(name)) !== undefined);
 
-/** Writes the files of packages to `node_modules` of a folder, as an installation does. */
+/** Writes the files of packages to a folder's `node_modules`, as an installation does. */
 function installByHand(folder, ...packages) {
   for (const { name, files } of packages) {
     const to = path.join(folder, 'node_modules', name);

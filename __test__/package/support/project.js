@@ -35,7 +35,7 @@ const OPTIONS = `
   };
   const manager = new KeycloakTokenManager(options);`;
 
-/** Programs that print a token and the code of a refusal. */
+/** Programs that print whether they got a token, and the code of a refusal. */
 const programs = {
   'commonjs.cjs': `
 const { KeycloakTokenError, KeycloakTokenManager } = require('keycloak-token-manager');
@@ -50,14 +50,14 @@ ${OPTIONS}${PROGRAM}
 `,
 };
 
-/** Checks the output of a program, and optionally the major version of Node. */
+/** Checks a program's output, and optionally Node's major version. */
 function checkOutput(output, major) {
   const { node, ...others } = JSON.parse(output);
   assert.deepEqual(others, { hasToken: true, code: 'ERR_KEYCLOAK_OAUTH', isError: true });
   if (major !== undefined) assert.equal(node.split('.')[0], `v${major}`);
 }
 
-/** The environment without the variables of the npm that runs the tests. */
+/** The environment without the variables that npm, Yarn and Node read. */
 function cleanEnvironment() {
   return Object.fromEntries(
     Object.entries(process.env).filter(
@@ -131,7 +131,7 @@ const berry = (nodeLinker) => ({
 
 /**
  * The package managers: their settings files, their script, the arguments that install a package,
- * and whether they also start the programs of a project.
+ * and whether they also start a project's programs.
  */
 const managers = {
   npm: {
@@ -157,8 +157,8 @@ const managers = {
 };
 
 /**
- * Prepares a project for a package manager, with functions that run it, install the package and
- * start a program.
+ * Prepares a project for a package manager. Returns functions that run the package manager, install
+ * the package and start a program.
  */
 async function prepare(name, project, registry, node = process.execPath) {
   const { settings, script, add = ['add'], startsPrograms } = managers[name];
