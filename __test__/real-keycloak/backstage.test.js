@@ -45,7 +45,7 @@ describeWithKeycloak('the example on a real Keycloak', {}, (keycloak) => {
     assert.deepEqual(names, ['weather', 'travel']);
   });
 
-  test('sends no request for a caller without credentials of a user', async () => {
+  test('sends no request for a caller without user credentials', async () => {
     const count = stage.api.requests.length;
     const [header, payload] = stage.userToken.split('.');
     for (const headers of [
@@ -83,7 +83,7 @@ describeWithKeycloak('the example on a real Keycloak', {}, (keycloak) => {
     },
   );
 
-  test('shows no secret and no token in the log of the backend', () => {
+  test("shows no secret and no token in the backend's log", () => {
     assert.match(stage.output(), /Plugin initialization complete/);
     assert.doesNotMatch(stage.output(), /s3cr\+t|eyJhbGciOi/);
   });

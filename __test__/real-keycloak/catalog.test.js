@@ -16,7 +16,7 @@ const USERS = 450;
 const GROUPS = 40;
 const INGESTIONS = 3;
 
-/** A realm with users in groups, and a client that may read them, with tokens of `life` seconds. */
+/** A realm with users in groups, and a client that may read them with tokens of `life` seconds. */
 function realmWith(life) {
   const groups = times(GROUPS, (index) => ({ name: `group-${index}` }));
   const users = times(USERS, (index) => ({
@@ -46,7 +46,7 @@ describeWithKeycloak('the catalog module on a real Keycloak', {}, (keycloak) => 
     [25, () => 1],
     [2, (seconds) => 1 + seconds],
   ]) {
-    test(`reads ${USERS} users three times with tokens of ${life} s`, async (t) => {
+    test(`reads ${USERS} users three times with ${life} s tokens`, async (t) => {
       const realm = await createRealm(t, keycloak, realmWith(life));
       const module = loadModule(workspace);
       const section = {

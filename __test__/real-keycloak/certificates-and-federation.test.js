@@ -125,7 +125,7 @@ async function serverOptions() {
 const suite = { own: serverOptions, ...optionsFor(SERVER) };
 
 describeWithKeycloak(
-  'clients with a certificate or an assertion of a third party',
+  'clients with a certificate or an assertion from a third party',
   suite,
   (keycloak) => {
     let secure;
@@ -154,7 +154,7 @@ describeWithKeycloak(
     }
     const endpoint = () => ({ tokenEndpoint: `${secure}/protocol/openid-connect/token` });
 
-    test('a certificate authenticates a client at the endpoint and by the issuer', async (t) => {
+    test('a certificate authenticates a client with tokenEndpoint and with issuer', async (t) => {
       for (const place of [endpoint(), { issuer: secure }]) {
         const { clientId, manager } = await startWith(t, certificates.client('agent'), place);
         for (const forceRefresh of [false, true]) {
@@ -163,7 +163,7 @@ describeWithKeycloak(
       }
     });
 
-    test('the endpoint of the document refuses the certificate of another client', async (t) => {
+    test("the endpoint in the discovery document refuses another client's certificate", async (t) => {
       const { manager } = await startWith(t, certificates.client('stranger'));
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
       assert.equal(error.tokenEndpoint, endpoint().tokenEndpoint);
@@ -171,11 +171,11 @@ describeWithKeycloak(
       assert.match(error.message, /the certificate is wrong/);
     });
 
-    test('a certificate of an unknown authority ends the connection', async (t) => {
+    test('a certificate from an unknown authority ends the connection', async (t) => {
       const foreign = makeCertificates();
       t.after(() => foreign.remove());
       const { manager } = await startWith(t, foreign.client('agent'), endpoint());
-      // The refusal arrives during or after the handshake, depending on the version of TLS.
+      // The refusal arrives during or after the handshake, depending on the TLS version.
       const error = await manager.getToken().catch((reason) => reason);
       assert.match(error.code, /^ERR_KEYCLOAK_(TLS|NETWORK)$/);
       assert.match(error.message, /the server may have rejected the client certificate/);

@@ -26,18 +26,15 @@ const TICK_MS = 10;
 const CALLS_PER_SECOND = 100;
 /** Longer than the longest cool-down, even on a slow machine. */
 const PATIENCE_MS = 90_000;
-/** The delay of the timer with which the manager notices the expiry of a token. */
+/** The delay of the timer with which the manager notices a token's expiry. */
 const TIMER_MS = 50;
 const LOAD_MS = 30_000;
-/**
- * The manager does not use the last quarter of a token of 3 s, and the server's rounding takes up
- * to 1 s.
- */
+/** The manager never uses the last 750 ms of a 3 s token; the server's rounding takes up to 1 s. */
 const ROUNDED_MS = 250;
 /** A call may be in progress for this time after the manager chose its token. */
 const UNDER_WAY_MS = 5_000;
 const CALLERS = 10;
-/** The approximate time from the refresh of a token of 3 s to its expiry. */
+/** The approximate time from the refresh of a 3 s token to its expiry. */
 const SLOW_MS = 500;
 
 const lifespan = (seconds) => ({ attributes: { 'access.token.lifespan': String(seconds) } });
@@ -73,11 +70,11 @@ const REVERSIBLE = [
   },
 ];
 
-describeWithKeycloak('changes at a real Keycloak', { concurrency: true }, (keycloak) => {
+describeWithKeycloak('changes to a real Keycloak', { concurrency: true }, (keycloak) => {
   const manageHere = (t, options) =>
     manage(t, { tokenEndpoint: keycloak.tokenEndpoint, ...options });
 
-  test('tokens of three seconds serve half a minute of load, valid at every call', async (t) => {
+  test('three-second tokens serve half a minute of load, and are valid at every call', async (t) => {
     const clientId = 'short';
     const { tokenEndpoint, realmUrl } = keycloak;
     const { logger, at } = recorder();

@@ -43,7 +43,7 @@ const signedWithSecret = (algorithm) => () => ({
   clientAuthentication: 'client_secret_jwt',
   signingAlgorithm: algorithm,
 });
-/** The algorithm, the credential that signs, the kid of the key, and the options. */
+/** The algorithm, the credential that signs, the key's kid, and the options. */
 const SIGNATURES = [
   ['RS256', 'a key as PEM', undefined, ({ pem }) => ({ privateKey: pem })],
   [
@@ -61,9 +61,8 @@ const SIGNATURES = [
 ];
 
 /**
- * The refusals of a client that signs with ES256 and a key named `a-key`. Each row has different
- * options, the server's description of the refusal, the advice, and perhaps another algorithm that
- * the server expects.
+ * Refusals of a client that signs with ES256 and a key named `a-key`. Each row has the options, the
+ * server's description, the advice and, if the server expects another algorithm, its name.
  */
 const REFUSALS = {
   'an unknown key': [
@@ -118,7 +117,7 @@ const ANSWERS = {
     SESSION_S,
     (a) => a.expires_in <= SESSION_S && a.expires_in > SESSION_S - 5,
   ],
-  'fields that the server ignores': [
+  'no effect of ignored parameters': [
     'kagenti-api',
     { audience: 'account', resource: 'https://api.example' },
     LIFESPAN_S,
@@ -165,7 +164,7 @@ async function makeKey(algorithm, kid) {
   };
 }
 
-/** The members of a client that signs with this key, or with its secret. */
+/** The representation of a client that signs with this key, or with its secret. */
 function clientOf(algorithm, key) {
   const signing = { 'token.endpoint.auth.signing.alg': algorithm };
   if (key === undefined) {
@@ -187,8 +186,8 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
     rejection(manageHere(t, options).getToken(), code);
 
   /**
-   * Gets two tokens by `issuer` and two by `tokenEndpoint`; the second token of each pair does not
-   * come from the cache.
+   * Gets two tokens with `issuer` and two with `tokenEndpoint`; the second token of each pair does
+   * not come from the cache.
    */
   async function assertGiven(t, options) {
     const { realmUrl: issuer, tokenEndpoint } = keycloak;
@@ -264,7 +263,7 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
     assert.deepEqual({ acquisitions, retries }, { acquisitions: 2, retries: 1 });
   });
 
-  test('the error of a wrong secret that signs does not show the secret', async (t) => {
+  test('the error for a wrong signing secret does not show the secret', async (t) => {
     const { clientId } = await createClient(keycloak, clientOf('HS256'));
     const clientSecret = 'canary-of-a-wrong-secret-that-is-long-enough';
     const clientAuthentication = 'client_secret_jwt';
@@ -288,14 +287,14 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
   }
 
   for (const [what, [change, code, message]] of Object.entries(ISSUERS)) {
-    test(`the error of an issuer with ${what} has advice`, optionsFor(what), async (t) => {
+    test(`the error for an issuer with ${what} has advice`, optionsFor(what), async (t) => {
       const issuer = keycloak.realmUrl.replace(...change);
       const error = await rejection(manage(t, { ...CLIENT, issuer }).getToken(), code);
       assert.match(error.message, message);
     });
   }
 
-  test('the error of an issuer with another public name has both names', async (t) => {
+  test('the error for an issuer with another public name contains both names', async (t) => {
     const publicUrl = 'https://sso.public.example';
     const realm = await createRealm(t, keycloak, { attributes: { frontendUrl: publicUrl } });
     const publicIssuer = `${publicUrl}/realms/${realm.name}`;

@@ -1,6 +1,6 @@
 /**
- * Tokens of a real Keycloak that are bound to a key (DPoP): every kind of key, proofs that an API
- * accepts and refuses, with userinfo as the API, and the refusals of the token endpoint.
+ * Tokens from a real Keycloak that are bound to a key (DPoP): every kind of key, proofs that an API
+ * (userinfo) accepts and refuses, and the token endpoint's refusals.
  */
 'use strict';
 
@@ -76,7 +76,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
   }
 
   test(
-    'userinfo accepts a proof of dpopProof() and the result of headers()',
+    'userinfo accepts a proof from dpopProof() and the result of headers()',
     supported(),
     async (t) => {
       const manager = await make(t);
@@ -116,7 +116,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
   });
 
   test(
-    'each request has a new assertion and a new proof, also with discovery',
+    'each request has a new assertion and a new proof, even with discovery',
     supported(),
     async (t) => {
       const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
@@ -181,7 +181,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
       2,
     ],
   ]) {
-    test(`the error after ${what} has advice`, supported(), async (t) => {
+    test(`the error caused by ${what} has advice`, supported(), async (t) => {
       const { url } = await startProxy(t, keycloak.url, change, times);
       const tokenEndpoint = keycloak.tokenEndpoint.replace(keycloak.url, url);
       const manager = await make(t, { tokenEndpoint });

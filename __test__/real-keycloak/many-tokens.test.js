@@ -1,5 +1,5 @@
 /**
- * Many tokens from one client of a real Keycloak: scopes and audiences, token exchange, the JWT
+ * Many tokens for one client of a real Keycloak: scopes and audiences, token exchange, the JWT
  * authorization grant and revocation, each with the server's refusals.
  */
 'use strict';
@@ -17,7 +17,7 @@ const { SECRET, realmWithUsers, user } = require('./support/users');
 
 const audienceOf = (token) => [claimsOf(token).aud ?? []].flat().sort();
 
-/** Checks the error of a refused request, and that the message does not contain the subject. */
+/** Checks a refused request's error, and that the message does not contain the subject. */
 async function refused(call, [status, oauthError, description, advice], subject) {
   const error = await rejection(call, 'ERR_KEYCLOAK_OAUTH');
   assert.deepEqual([error.status, error.oauthError], [status, oauthError]);
@@ -92,7 +92,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         ['api1', 'api2'],
       ],
     ]) {
-      test(`${name}: returns a token of the user for this client`, async (t) => {
+      test(`${name}: returns the user's token for this client`, async (t) => {
         const manager = managerOf(t, 'requester');
         const subject = (await realm.signIn('alice')).access_token;
         const token = await manager.onBehalfOf(subject, request).getToken();
@@ -116,7 +116,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
       }
     });
 
-    test('the token ends with the token of the user', async (t) => {
+    test("the token expires no later than the user's token", async (t) => {
       const manager = managerOf(t, 'requester');
       const subject = (await realm.signIn('alice', 'short-lived')).access_token;
       const user = manager.onBehalfOf(subject);
@@ -160,7 +160,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         },
         dead,
       ],
-      ['a text that is not a token', () => 'canary.of.a-subject', dead],
+      ['a string that is not a token', () => 'canary.of.a-subject', dead],
       [
         'a token with a wrong signature',
         async () => {
@@ -179,7 +179,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         dead,
       ],
       [
-        'a token of another URL of the realm',
+        'a token from another URL of the realm',
         () => {
           const tokenEndpoint = realm.tokenEndpoint.replace('127.0.0.1', 'localhost');
           assert.notEqual(tokenEndpoint, realm.tokenEndpoint);
@@ -241,7 +241,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         [400, 'invalid_request', /Sender-constrained/, /bound to a key or certificate/],
       ],
       [
-        'a token with the type of another token',
+        "a token with another token's type",
         () => accessToken('alice'),
         wrongType,
         { request: { subjectTokenType: 'urn:ietf:params:oauth:token-type:id_token' } },
@@ -377,7 +377,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
     const derive = (manager, assertion) =>
       manager.for({ grant: { type: 'jwt-bearer', assertion } });
 
-    test('returns the token of the linked user', async (t) => {
+    test('returns a token for the linked user', async (t) => {
       const manager = managerOf(t, 'jwt-bearer');
       const token = await derive(manager, assertionOf()).getToken();
       const { azp, sub } = claimsOf(token);
@@ -405,9 +405,9 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
       ['of an unknown user', { sub: 'nobody' }, /User not found/, /link the user/],
       ['without a user', { sub: undefined }, /Missing claim/],
       ['for another audience', { aud: 'https://other.example' }, /Invalid token audience/],
-      ['without an end', { exp: undefined }, /exp claim is required/],
+      ['without an expiry', { exp: undefined }, /exp claim is required/],
       ['that has expired', { exp: 1_000_000_000 }, /not active/],
-      ['of the future', { iat: 4_000_000_000 }, /issued in the future/],
+      ['issued in the future', { iat: 4_000_000_000 }, /issued in the future/],
       ['without an id', { jti: undefined }, /jti claim is required/],
       ['with a wrong signature', {}, /Invalid signature/, wrong, { key: stranger }],
       [
@@ -428,7 +428,10 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
 
   for (const [name, target] of [
     ['the endpoint beside the token endpoint', () => ({})],
-    ['the endpoint of the document', () => ({ tokenEndpoint: undefined, issuer: realm.realmUrl })],
+    [
+      'the endpoint in the discovery document',
+      () => ({ tokenEndpoint: undefined, issuer: realm.realmUrl }),
+    ],
   ]) {
     test(`close({ revoke: true }) revokes all tokens at ${name}`, async (t) => {
       const manager = managerOf(t, 'many', target());

@@ -73,7 +73,7 @@ describeWithKeycloak('a Keycloak that', { own: {} }, (keycloak) => {
     assert.match(first.error.message, new RegExp(`${REQUEST_TIMEOUT_MS}`));
   });
 
-  test('is killed and is up before the held token ends fails no caller with a token', async (t) => {
+  test('is killed and is up again before the held token expires fails no caller with a token', async (t) => {
     const options = {
       ...(await optionsWithLife(LONG_LIFE_SECONDS)),
       tokenExpiryBufferSeconds: LONG_LIFE_SECONDS / 2,

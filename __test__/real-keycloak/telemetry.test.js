@@ -17,7 +17,7 @@ const { startLoad } = require('./support/outages');
 
 const LIFE_SECONDS = 8;
 const CALLS_PER_SECOND = 20;
-/** The lengths of the parts of the run: before, during and after the failure. */
+/** The durations of the run's parts: before, during and after the failure. */
 const RUN_MS = { healthy: 25_000, disabled: 10_000, again: 25_000 };
 const PATIENCE_MS = 40_000;
 const REMAINING = 'keycloak_client_token_remaining';

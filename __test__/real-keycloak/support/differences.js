@@ -16,7 +16,7 @@ const CODE_BEFORE_24 = {
 
 /**
  * The name of a test's row, or of a group of rows; the releases with the difference; and the
- * difference: either the reason to skip the row, or the members that replace members of the row.
+ * difference: either the reason to skip the row, or the values that replace those of the row.
  */
 const DIFFERENCES = [
   [

@@ -1,7 +1,7 @@
 /**
- * A real Keycloak for the tests of a file, and its admin API. `tools/test-keycloak.js` starts one
- * server for all files; a file that runs alone starts its own. If Java or Maven is missing, a file
- * skips its tests on a developer's machine and fails them on CI.
+ * A real Keycloak for a file's tests, and its admin API. `tools/test-keycloak.js` starts one server
+ * for all files; a file that runs alone starts its own. If Java or Maven is missing, a file skips
+ * its tests on a developer's machine and fails them on CI.
  */
 'use strict';
 
@@ -30,9 +30,9 @@ async function shareServer() {
 }
 
 /**
- * Calls `describe`. `define` gets the server, whose members are set when the tests run. With `own`,
- * the settings of `startKeycloak` or a function that returns them, the test file gets a separate
- * server, which `server.process` can stop and start.
+ * Calls `describe`. `define` gets the server, whose properties are set when the tests run. `own` is
+ * the settings of `startKeycloak`, or a function that returns them. With `own`, the test file gets
+ * a separate server, which `server.process` can stop and start.
  */
 function describeWithKeycloak(name, { own, ...suite }, define) {
   const shared = own === undefined ? process.env[SHARED] : undefined;
@@ -62,7 +62,7 @@ function manage(t, options) {
   return manager;
 }
 
-/** The secret of a client of the imported realm. */
+/** The secret of a client in the imported realm. */
 function secretOf(clientId) {
   const client = CLIENTS.find((candidate) => candidate.clientId === clientId);
   assert.ok(client?.secret, `realm.json has no secret for ${clientId}`);
@@ -79,7 +79,7 @@ async function createRealm(t, server, representation = {}) {
     name,
     realmUrl,
     tokenEndpoint: `${realmUrl}/protocol/openid-connect/token`,
-    /** Calls the admin API of this realm; returns the JSON of the answer, if any. */
+    /** Calls this realm's admin API; returns the answer's JSON, if any. */
     admin: async (method, path, body) => {
       const response = await adminRequest(server, method, `/realms/${name}${path}`, body);
       const text = await response.text();
@@ -89,7 +89,7 @@ async function createRealm(t, server, representation = {}) {
 }
 
 /**
- * Makes a separate client for one test, which the test can change without an effect on other tests.
+ * Makes a separate client for one test, which the test can change without affecting other tests.
  *
  * @param {object} [members] Members of the client's representation, and `realm`, the name of its
  *   realm.
@@ -131,7 +131,7 @@ async function adminRequest(server, method, path, body) {
   return response;
 }
 
-/** Returns an admin token, which lives for a minute; later calls reuse it, as a login is slow. */
+/** Returns an admin token, which lives for a minute. Later calls reuse it: a login is slow. */
 function adminToken(server) {
   if (server.login === undefined) {
     server.login = logIn(server);

@@ -84,8 +84,8 @@ function assertFailures({ calls, failed }, ...codes) {
 }
 
 /**
- * Sends one token request after the other. Records the times `sent` and `ended` of each, and the
- * `status` and the `retryAfter` seconds of an answer.
+ * Sends one token request after another. Records when each was `sent` and `ended`, and the `status`
+ * and `retryAfter` (in seconds) of its answer.
  */
 function watch(t, { tokenEndpoint, clientId, clientSecret }) {
   const looks = [];

@@ -1,7 +1,7 @@
 /**
  * Makes tests from rows, keyed by the cause of a refusal. A row has the difference from a good
  * request, and the expected error. A difference is an object of options, a function that returns
- * the endpoint, or the members of a realm that the test makes.
+ * the endpoint, or `{ realm }` with the representation of a realm that the test makes.
  */
 'use strict';
 

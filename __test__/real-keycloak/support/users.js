@@ -97,7 +97,7 @@ const REALM = {
 };
 
 /**
- * Makes the realm before the tests of a suite. Its members are set when the tests run.
+ * Makes the realm before a suite's tests. Its properties are set when the tests run.
  *
  * @param {object} [representation] another realm
  */
@@ -107,7 +107,7 @@ function realmWithUsers(keycloak, representation = REALM) {
   before(async () => {
     const made = await createRealm({ after: (end) => ends.push(end) }, keycloak, representation);
     Object.assign(realm, made, {
-      /** Signs a user in, and returns the answer of the token endpoint. */
+      /** Signs a user in, and returns the token endpoint's answer. */
       signIn: async (username, clientId = 'app', { scope = '', tokenEndpoint } = {}) => {
         const form = { grant_type: 'password', client_id: clientId, username, password: PASSWORD };
         const body = new URLSearchParams({ ...form, ...(scope && { scope }) });
