@@ -1,7 +1,7 @@
 'use strict';
 
 // Long runs of one task in a separate process, whose memory, files and threads must not grow. The
-// test compares resident sizes right after a garbage collection, which include native memory.
+// test compares resident sizes, which include native memory, right after a garbage collection.
 //
 // The test fixes the size of V8's young generation, which V8 would otherwise change by several MiB,
 // above all on a busy machine. The allocator has its default settings.
@@ -20,7 +20,7 @@ const LIMIT_MS = 1_500_000;
  */
 const MOST_GROWTH_MIB = 2;
 /**
- * The interval at which the test clears the endpoint's log of requests, which would grow in this
+ * The interval at which the test clears the endpoint's request log, which would grow in this
  * long-running process.
  */
 const FORGET_REQUESTS_MS = 500;
@@ -75,7 +75,7 @@ describe('the leak test', { timeout: LIMIT_MS, skip: isLinux }, () => {
     ['managers', MANAGERS],
     ['workers', WORKERS],
   ]) {
-    it(`finds no growth of memory, files and threads with ${total} ${task}`, async (t) => {
+    it(`finds no growth in memory, files or threads with ${total} ${task}`, async (t) => {
       const { first, last, grown } = await measure(t, task, total);
       t.diagnostic(`${grown.toFixed(2)} MiB from the second quarter to the last`);
       assert.ok(grown <= MOST_GROWTH_MIB, `${grown} MiB more`);
@@ -85,7 +85,7 @@ describe('the leak test', { timeout: LIMIT_MS, skip: isLinux }, () => {
     });
   }
 
-  it('finds the growth of memory with managers that the program closes but keeps', async (t) => {
+  it('finds the memory growth from managers that the program closes but keeps', async (t) => {
     const { grown } = await measure(t, 'managers', 10_000, 'managers');
     assert.ok(grown > MOST_GROWTH_MIB, `the test does not notice a growth of ${grown} MiB`);
   });

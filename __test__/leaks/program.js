@@ -1,7 +1,7 @@
 'use strict';
 
 // Arguments: token endpoint, task, repetitions, the resource to leak on purpose. Repeats the task,
-// and prints the resources of the process after each part, as one line of JSON.
+// and prints the process's resources after each part, as one line of JSON.
 
 const assert = require('node:assert/strict');
 const { readFileSync, readdirSync } = require('node:fs');
@@ -131,7 +131,7 @@ async function sample() {
   };
 }
 
-/** The tasks, and the number of repetitions at the same time. */
+/** The tasks, each with its number of concurrent repetitions. */
 const tasks = { managers: [liveWithOthers, 32], workers: [startWorker, 4] };
 
 async function main() {

@@ -58,7 +58,7 @@ const tasks = {
     tell({ count: tokens.size, left: Math.min(...Array.from(tokens, leftOf)) });
   },
 
-  /** A caller with a minimum whose request fails while the held token expires. */
+  /** A caller with a minimum validity whose request fails while the held token expires. */
   async 'past the life of the held token'(busyMs) {
     const manager = open();
     await manager.getToken();

@@ -33,7 +33,7 @@ function since(before) {
 }
 
 async function main() {
-  // Loads the modules that measure and the modules of every program before the measurement.
+  // Before the measurement, loads the modules that it needs itself and those of every program.
   lstatSync(__filename);
   since(look());
 

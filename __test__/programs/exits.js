@@ -52,7 +52,7 @@ const ways = {
     tell('refreshing');
   },
   async 'secret function'() {
-    // The timer of the function does not keep the program alive.
+    // The function's timer does not keep the program alive.
     const clientSecret = () =>
       new Promise((resolve) => setTimeout(resolve, 300, 'test-secret').unref());
     await open({ clientSecret }).getToken();

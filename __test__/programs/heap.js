@@ -10,7 +10,7 @@ const { setTimeout: delay } = require('node:timers/promises');
 const v8 = require('node:v8');
 const { collect, open, tell } = require('./program.js');
 
-/** Longer than the life of the token. */
+/** Longer than the token's lifetime. */
 const LIFE_MS = 1_000;
 const [, , , source, clientSecretFile] = process.argv;
 
@@ -28,7 +28,7 @@ const credentials = {
   }),
 };
 
-/** Counts the occurrences in a snapshot of the heap. */
+/** Counts the occurrences in a heap snapshot. */
 async function count(marks) {
   // The last turn may have left values on the stack or in a queue.
   let turns = 0;

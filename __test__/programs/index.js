@@ -60,7 +60,7 @@ class Program {
     this.#child.stdin.write(`${text}\n`);
   }
 
-  /** Resolves with the kind and the time of the program's end, and with the remaining output. */
+  /** Resolves with how and when the program ended, and with the remaining output. */
   async ended() {
     const printed = [];
     for await (const line of this.#lines) printed.push(JSON.parse(line));
@@ -76,7 +76,7 @@ class Program {
   }
 }
 
-/** The current time on the clock that also measures the end of a program. */
+/** The current time on the clock that also measures when a program ends. */
 const now = () => performance.now();
 
 const run = (t, name, args = [], options = {}) => new Program(t, name, args, options);

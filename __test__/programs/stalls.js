@@ -1,8 +1,8 @@
 'use strict';
 
-// Arguments: token endpoint, task, and the arguments of the task. Prints the results of some
-// managers while files or look-ups hang for the other managers. When the test has called `goOn()`,
-// prints the results of these other managers.
+// Arguments: token endpoint, task, and the task's arguments. Prints the results of some managers
+// while files or look-ups hang for others. When the test has called `goOn()`, prints the results of
+// those others.
 
 const { open, tell, told } = require('./program.js');
 

@@ -1,7 +1,7 @@
 'use strict';
 
 // Arguments: token endpoint, further options as JSON, environment variables to set at run time as
-// JSON, changes of the process as JSON. Prints whether the manager and Node's own client accept the
+// JSON, changes to the process as JSON. Prints whether the manager and Node's own client accept the
 // server's certificate, and the message of the manager's error.
 
 const fs = require('node:fs');

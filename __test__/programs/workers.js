@@ -1,7 +1,7 @@
 'use strict';
 
 // Arguments: token endpoint, task. Starts workers, which also run this file, and prints their
-// results and the results of this process. `leaks/program.js` ends many workers in other ways.
+// results and this process's results. `leaks/program.js` ends many workers in other ways.
 
 const { readFileSync, readdirSync } = require('node:fs');
 const { once } = require('node:events');
@@ -25,7 +25,7 @@ const work = {
     const isOurs = error instanceof Error && error instanceof KeycloakTokenError;
     parentPort.postMessage({ isOurs, code: error.code });
   },
-  /** Keeps its token until a message comes. */
+  /** Keeps its token until a message arrives. */
   async stay() {
     const manager = open();
     parentPort.postMessage(await manager.getToken());
@@ -49,7 +49,7 @@ async function ended(worker) {
 
 /** The work of this program. */
 const main = {
-  /** Managers of several threads at the same time. */
+  /** Managers on several threads at the same time. */
   async share() {
     const manager = open();
     const tokens = [await manager.getToken()];

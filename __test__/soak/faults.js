@@ -1,6 +1,6 @@
 'use strict';
 
-// Generates the faults of the endpoint and their times from a seed. A mood is a period in which the
+// Generates the endpoint's faults and their times from a seed. A mood is a period in which the
 // endpoint gives one mix of answers, or in which it is offline.
 
 const { writeFile, rename } = require('node:fs/promises');
@@ -10,7 +10,7 @@ const { random } = require('./random.js');
 /** The bounds, in ms, of a mood's duration and of the time between two changes of a secret. */
 const MOOD_MS = [300, 2_500];
 const ROTATION_MS = [500, 3_000];
-/** Lives of tokens in s, short enough for many acquisitions. */
+/** Token lifetimes in s, short enough for many acquisitions. */
 const LIVES = [2, 3, 4, 5, 8];
 
 /** Answers, keyed by name, which may vary with the random source. */
@@ -42,7 +42,7 @@ const MOODS = { well: 4, mixed: 3, single: 4, offline: 1 };
 /** A part of all secrets, which no log line and no error may show. */
 const SECRET_MARK = 'KEEP-TO-YOURSELF';
 
-/** Gives a client a new secret, first at the server and then in its file, in one step each. */
+/** Gives a client a new secret, first at the server, then in its file. Each change is atomic. */
 async function rotate(endpoint, client, file, round) {
   const secret = `${SECRET_MARK}-${client}-${round}`;
   endpoint.setSecret(client, secret);
@@ -51,8 +51,8 @@ async function rotate(endpoint, client, file, round) {
 }
 
 /**
- * Plays the script on an endpoint until `stop()`. `files` has the secret files of the clients;
- * `given` counts the answers.
+ * Plays the script on an endpoint until `stop()`. `files` has the clients' secret files; `given`
+ * counts the answers.
  */
 function playScript(endpoint, seed, files) {
   const stopped = new AbortController();

@@ -16,11 +16,11 @@ const { random } = require('./random.js');
 const REQUEST_TIMEOUT_MS = 2_000;
 /** The tolerance for a deadline, in addition to the time for which the event loop was blocked. */
 const SLACK_MS = 1_000;
-/** The time from the arrival of a token to the check of its expiry, on a busy machine. */
+/** The time between a token's arrival and the check of its expiry, on a busy machine. */
 const LOOK_MS = 500;
 /** The rounding error of a server that counts in whole seconds. */
 const ROUNDED_MS = 1_000;
-/** From this life on, the manager's reserve before the expiry covers the server's rounding. */
+/** From this lifetime on, the manager's reserve before the expiry covers the server's rounding. */
 const EXACT_LIFE_S = 4;
 const EXPECTED = /^ERR_KEYCLOAK_(OAUTH|HTTP|PROTOCOL|NETWORK|TIMEOUT|CREDENTIAL)$/;
 
@@ -175,7 +175,7 @@ function checkError(error, name, life) {
  * progress.
  */
 async function useManagers(index, end) {
-  // Each client has two managers at a time, which have equal options but never share a token.
+  // Each client has two managers at a time, which never share a token.
   const client = clients[Math.floor(index / 2) % clients.length];
   for (let number = 1; performance.now() < end; number += 1) {
     const name = `${thread}-${index}-${number}`;

@@ -1,8 +1,8 @@
 'use strict';
 
 // Managers on several threads under a load of all kinds of calls, with an endpoint that shows every
-// fault. `SOAK_SECONDS` sets the duration; `SOAK_SEED` repeats the script of the endpoint, except
-// for timing.
+// fault. `SOAK_SECONDS` sets the duration; `SOAK_SEED` repeats the endpoint's script, except for
+// timing.
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');
@@ -31,7 +31,7 @@ it('a manager keeps its promises under every fault', { timeout: LIMIT_MS }, asyn
   const files = Object.fromEntries(CLIENTS.map((client) => [client, makeFile(t, '')]));
   for (const client of CLIENTS) await rotate(endpoint, client, files[client], 0);
 
-  // The API accepts the tokens of a client below that client's path, with few exceptions.
+  // The API expects a client's tokens below that client's path, and rejects a few of them.
   const chance = random(SEED, 'api');
   const wrong = [];
   const api = await startApi(t, ({ url, headers }, response) => {

@@ -28,7 +28,7 @@ const inJson = (text) => JSON.stringify(text).slice(1, -1);
 const inUnits = (text) =>
   text.replace(/[^A-Za-z0-9]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-/** Every way to write the secret of a client, keyed by name. */
+/** Every way to write a client's secret, keyed by name. */
 function spellingsOf(secret, clientId) {
   return {
     raw: secret,

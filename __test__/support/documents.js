@@ -10,7 +10,7 @@ function findBlocks(file, language, text = '') {
   return blocksOf(file).filter((block) => block.language === language && block.code.includes(text));
 }
 
-/** Translates a module in TypeScript to CommonJS. */
+/** Translates a TypeScript module to CommonJS. */
 function toCommonJs(code) {
   const compilerOptions = {
     target: ts.ScriptTarget.ES2022,
@@ -20,7 +20,7 @@ function toCommonJs(code) {
   return ts.transpileModule(code, { compilerOptions }).outputText;
 }
 
-/** Runs a module in TypeScript, which imports with `load`; returns its exports. */
+/** Runs a TypeScript module, which imports with `load`; returns its exports. */
 function runModule(code, load) {
   const module = { exports: {} };
   new Function('module', 'exports', 'require', toCommonJs(code))(module, module.exports, load);

@@ -1,7 +1,7 @@
 'use strict';
 
 // A resource server that accepts only tokens with a proof of their key (RFC 9449 §7). It verifies
-// proofs with `jose`, and not with the code of this package.
+// proofs with `jose`, and not with this package's code.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');
@@ -9,7 +9,7 @@ const { startApi } = require('./api-server.js');
 
 const claimsOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 
-/** Decodes and verifies the signature of a proof. Returns its claims and its thumbprint. */
+/** Decodes a proof and verifies its signature. Returns its claims and its thumbprint. */
 async function verifiedProof(proof) {
   const { EmbeddedJWK, calculateJwkThumbprint, jwtVerify } = await import('jose');
   const rules = { typ: 'dpop+jwt', maxTokenAge: '24 s' };

@@ -1,6 +1,6 @@
 'use strict';
 
-// Settings of programs for which a file of the test replaces `/etc/hosts`.
+// Settings for programs that see a file of the test in place of `/etc/hosts`.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');

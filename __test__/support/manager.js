@@ -55,7 +55,7 @@ function recorder() {
   return { logger, lines, at };
 }
 
-/** The reason of a rejected promise, which must be a `KeycloakTokenError` with this code. */
+/** The rejection reason of a promise, which must be a `KeycloakTokenError` with this code. */
 async function rejection(promise, code) {
   const error = await promise.then(
     () => assert.fail(`expected ${code}, but it was fulfilled`),

@@ -3,8 +3,8 @@
 const { setTimeout: delay } = require('node:timers/promises');
 
 /**
- * A shared store in memory, which can fail in the ways of a real one. `mode` is `works`, `slow`,
- * `frozen` (answers when it works again), `dead` (never answers), `throws`, `rejects` or `full`.
+ * An in-memory shared store that can fail as a real one does. `mode` is `works`, `slow`, `frozen`
+ * (answers when it works again), `dead` (never answers), `throws`, `rejects` or `full`.
  */
 class MemoryStore {
   mode = 'works';

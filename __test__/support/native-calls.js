@@ -2,7 +2,7 @@
 
 const native = require('../../lib/native.js');
 
-/** Records the calls of native methods, and of `hold`, from now on, in order. */
+/** Records the calls to native methods, and to `hold`, from now on, in order. */
 function nativeCalls(t) {
   const calls = [];
   const { hold } = native;

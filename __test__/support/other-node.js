@@ -3,7 +3,7 @@
 const { nodeBinary } = require('../../tools/node-versions.js');
 
 /**
- * Returns the path of Node of that major version. If this version is not available, the function
+ * Returns the path of a Node of that major version. If this version is not available, the function
  * skips the test and returns `undefined`; on CI it fails the test.
  */
 async function otherNode(t, major) {

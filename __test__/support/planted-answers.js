@@ -2,9 +2,6 @@
 
 // Makes answers as bytes, with values planted into the parts that a server controls.
 
-/**
- * The parts of an answer that a server controls, each with a function that plants a value in it.
- */
 const header = (name) => (answer, value) => answer.headers.push(`${name}: ${value}`);
 const member = (name) => (answer, value) => {
   answer.members[name] = value;
@@ -12,6 +9,9 @@ const member = (name) => (answer, value) => {
 const body = (make) => (answer, value) => {
   answer.body = make(value);
 };
+/**
+ * The parts of an answer that a server controls, each with a function that plants a value in it.
+ */
 const FIELDS = {
   'the reason': (answer, value) => {
     answer.reason = value;

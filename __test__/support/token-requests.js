@@ -31,7 +31,7 @@ async function grant(endpoint, fields) {
   return JSON.parse(text);
 }
 
-/** Sends a token request with Node's `https`; returns the status, or the code of the failure. */
+/** Sends a token request with Node's `https`; returns the status, or the failure's code. */
 async function httpsPost(url, ca) {
   const request = https.request(url, { ca, agent: false, method: 'POST' });
   request.setHeader('content-type', FORM);
@@ -45,12 +45,12 @@ async function httpsPost(url, ca) {
   }
 }
 
-/** The header of HTTP Basic, with the given text. */
+/** The HTTP Basic header for the given text. */
 const basic = (text) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
 
 /**
- * Sends a token request over its own connection; returns the bytes of the answer and the way in
- * which the connection ended.
+ * Sends a token request over its own connection; returns the answer's bytes and how the connection
+ * ended.
  */
 async function rawPost(endpoint) {
   const body = new URLSearchParams({ ...GRANT, ...CLIENT }).toString();

@@ -1,7 +1,7 @@
 'use strict';
 
-// A token endpoint that verifies the credential of a client: a secret, a signature, an assertion or
-// the subject of a certificate. A test can change the accepted credential at any time.
+// A token endpoint that verifies a client's credential: a secret, a signature, an assertion or the
+// subject of a certificate. A test can change the accepted credential at any time.
 // `oidc-provider.test.js` and the tests with a real Keycloak also check the claims of assertions.
 
 const { createHmac, verify } = require('node:crypto');
@@ -35,7 +35,7 @@ function isProven({ form, subject }, accepted) {
   return type === BEARER && isSigned(assertion, accepted);
 }
 
-/** The answer of Keycloak to a client that fails to authenticate. */
+/** Keycloak's answer to a client that fails to authenticate. */
 function refusalOf({ secret, algorithm }) {
   if (algorithm !== undefined) {
     return { error: 'invalid_client', error_description: 'Unable to load public key' };
@@ -46,8 +46,8 @@ function refusalOf({ secret, algorithm }) {
 
 /**
  * Starts a verifying endpoint and a manager for it, with the client `agent`. `settings.believes` is
- * the accepted credential: `secret`, or `algorithm`, `key` and perhaps `kid`, or `subject`, or
- * `assertion`.
+ * the accepted credential: `secret`; `algorithm` with `secret`, or with `key` and perhaps `kid`;
+ * `subject`; or `assertion`.
  *
  * @param {{ tls?: object, expiresIn?: number, believes: object }} settings
  */

@@ -1,7 +1,7 @@
 'use strict';
 
-// Plants a secret, a token and the token of a user into every part of an answer. No message of a
-// channel, no attribute and no metric may show a piece of them. `REDACTION_SEED` repeats a run.
+// Plants a secret, a token and a user's token into every part of an answer. No channel message,
+// attribute or metric may show a piece of them. `REDACTION_SEED` repeats a run.
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');

@@ -1,7 +1,7 @@
 'use strict';
 
-// The metrics that docs/observability.md lists, and checks of a scrape against this list and against
-// the snapshot of a manager.
+// The metrics that docs/observability.md lists, and checks of a scrape against this list and
+// against a manager's snapshot.
 
 const assert = require('node:assert/strict');
 const { readFileSync } = require('node:fs');
@@ -51,7 +51,7 @@ function assertDocumented(samples, expected) {
   );
 }
 
-/** Checks the values of a scrape against a snapshot, and the numbers of acquisitions. */
+/** Checks a scrape's values against a snapshot, and the numbers of acquisitions. */
 function assertAgreement(samples, snapshot, { acquired, failures }) {
   const { counters, derived, acquisitionLatencyMs: latency, secondsToHardExpiry } = snapshot;
   const sumOf = (counter) => counters[counter] + (derived?.counters[counter] ?? 0);

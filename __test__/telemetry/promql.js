@@ -163,8 +163,8 @@ function increase(scrapes, now, matches, seconds) {
 }
 
 /**
- * Returns the alerts that fire at the last scrape: the condition of the rule was true at every
- * scrape during the time `for`.
+ * Returns the alerts that fire at the last scrape: those whose condition was true at every scrape
+ * during the rule's time `for`.
  */
 function firing(rules, scrapes) {
   return rules.filter(({ expr, for: duration = '0s' }) => {

@@ -11,13 +11,13 @@ const { parseSamples } = require('./promql.js');
 const INSTALL_TIMEOUT_MS = 10 * 60 * 1000;
 const OWN_METRICS = ['target_info'];
 
-/** Installs the packages of OpenTelemetry; `load` of the result loads one. */
+/** Installs the OpenTelemetry packages; the result's `load` loads one. */
 async function loadPackages() {
   const modules = await pinnedPackages('telemetry', path.join(__dirname, 'dependencies'));
   return { load: createRequire(path.join(modules, 'any.js')) };
 }
 
-/** The same packages for a test; the member `load` is set when the tests run. */
+/** The same packages for a test; `load` is set when the tests run. */
 function usePackages() {
   const packages = {};
   before(async () => Object.assign(packages, await loadPackages()), {
@@ -51,7 +51,7 @@ function startSdk(t, { load }, processorOf) {
   return { ...pick, pick, print, scrape, spans: () => memory.getFinishedSpans() };
 }
 
-/** Returns the value of a metric; `undefined` if the scrape does not contain the metric. */
+/** Returns a metric's value; `undefined` if the scrape does not contain the metric. */
 const valueIn = (samples, name, isMatch = () => true) =>
   samples.find((sample) => sample.name === name && isMatch(sample.labels))?.value;
 

@@ -44,10 +44,7 @@ const caught = (promise) => promise.catch(() => {});
 const ended = (manager, count) =>
   until(() => manager.snapshot().acquisitionLatencyMs.count === count, `${count} acquisitions end`);
 
-/**
- * The events, and the attributes of their spans that differ from the attributes of a plain
- * acquisition.
- */
+/** The events, and the attributes of their spans that differ from those of a plain acquisition. */
 const RUNS = {
   'a hit, and calls that share a request': {
     async act({ manager }) {
@@ -253,7 +250,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     assert.equal(valueIn(samples, `${DURATION}_count`), 1, 'without a tracer provider');
   });
 
-  test('hides the error of a provider that throws from callers', async (t) => {
+  test("hides a provider's exceptions from callers", async (t) => {
     const fail = () => assert.fail('a provider that throws');
     const { meterProvider } = recordingProvider(fail);
     const tracerProvider = { getTracer: () => ({ startSpan: fail }) };
@@ -262,7 +259,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     assert.equal(await manager.getToken(), 'token-1');
   });
 
-  test('refuses a wrong manager and wrong options', async (t) => {
+  test('refuses an invalid manager and invalid options', async (t) => {
     const { manager } = await startNumbered(t, 300);
     for (const [args, message] of [
       [[undefined], /expected a KeycloakTokenManager/],
@@ -309,7 +306,7 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     const { manager, endpoint } = await startNumbered(t, 4, { requestTimeoutMs: 500 });
     instrument(manager, sdk.pick);
     const [{ rules }] = groups;
-    // A second of this test counts as 20 seconds: the life of 4 s as 80 s.
+    // A second of this test counts as 20 seconds, so the token lifetime of 4 s counts as 80 s.
     const scale = 20;
     const scrapes = [];
     const seen = new Map();
