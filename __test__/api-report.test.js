@@ -12,7 +12,7 @@ const manifest = require('../package.json');
 const DECLARATION = 'export interface AccessToken {';
 const read = (file) => readFileSync(path.join(__dirname, '..', file), 'utf8');
 const report = apiReport(manifest, read);
-/** The report after a change of the main entry's types. */
+/** The report after a change to the main entry's types. */
 function changed(from, to) {
   const types = read('index.d.ts');
   assert.ok(types.includes(from), from);
@@ -23,7 +23,7 @@ function changed(from, to) {
 
 describe('the report of the public types', () => {
   const changes = [
-    ['an option has another name', 'requestTimeoutMs?:', 'timeoutMs?:'],
+    ['an option is renamed', 'requestTimeoutMs?:', 'timeoutMs?:'],
     ['an option is no longer required', '  clientId: string;\n', '  clientId?: string;\n'],
     ['a code is missing', "  | 'ERR_KEYCLOAK_TLS'", ''],
     ['a method returns another type', 'snapshot(): Keycloak', 'snapshot(): undefined | Keycloak'],
@@ -38,7 +38,7 @@ describe('the report of the public types', () => {
     assert.equal(changed('  clientId: string;\n', '  clientId:\n    string;\n'), report);
   });
 
-  it('changes with the entry points, engines and peer dependencies of the package', () => {
+  it("changes with the package's entry points, engines and peer dependencies", () => {
     const { './testing': _, ...exports } = manifest.exports;
     for (const other of [{ exports }, { engines: { node: '>=99' } }, { peerDependencies: {} }]) {
       assert.notEqual(apiReport({ ...manifest, ...other }, read), report);

@@ -37,7 +37,7 @@ describe('the check of binaries', () => {
   });
 
   const skip = targets[own].os !== 'linux' && 'the file is not an ELF file';
-  it('names the symbols that are newer than the oldest glibc, and foreign libraries', {
+  it('names foreign libraries, and symbols that are newer than the oldest supported glibc', {
     skip,
   }, (t) => {
     /** Returns the same file with other names of the same length. */

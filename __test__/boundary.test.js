@@ -46,7 +46,7 @@ describe('a call with a cached token', { timeout: LIMIT_MS }, () => {
     assert.equal(manager.snapshot().counters.hits, 400);
   });
 
-  it('returns the token only until its end, even in a loop that blocks the event loop', async (t) => {
+  it('stops returning the token before it expires, even in a loop that blocks the event loop', async (t) => {
     const life = 1;
     const options = { backgroundRefresh: false, tokenExpiryBufferSeconds: 0 };
     const { endpoint, manager } = await start(t, options, { expiresIn: life });
@@ -78,7 +78,7 @@ describe('a fault', { timeout: LIMIT_MS }, () => {
     throw fault;
   };
 
-  it('of the native side in the constructor is an internal error, not an error of the options', async (t) => {
+  it('of the native side in the constructor is an internal error, not an error in the options', async (t) => {
     const { open } = await start(t);
     t.mock.method(native, 'open', throwFault);
     assert.throws(() => open(), isInternal(fault));
@@ -130,7 +130,7 @@ describe('a fault', { timeout: LIMIT_MS }, () => {
     assert.match(await manager.getToken(), /^ey/);
   });
 
-  it('of the native side makes a method throw if it returns no promise', async (t) => {
+  it('of the native side makes a method that returns no promise throw', async (t) => {
     const { manager } = await start(t);
     for (const method of ['clear', 'invalidate', 'snapshot']) {
       t.mock.method(native.Core.prototype, method, throwFault);

@@ -1,6 +1,6 @@
 'use strict';
 
-// The arguments and results of calls, and the client that their requests name.
+// The arguments and results of calls, and what concurrent callers share.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -21,7 +21,7 @@ const NOT_NUMBERS = {
   'a function': () => 60,
 };
 
-/** Wrong options of a call, keyed by a description. */
+/** Invalid call options, keyed by a description. */
 const WRONG = {
   null: null,
   'a string': 'canary',
@@ -65,7 +65,7 @@ async function refused(name, call) {
 
 describe('arguments', () => {
   for (const method of ['getToken', 'getAccessToken']) {
-    test(`${method} rejects wrong options with and without a token, and sends no request`, async (t) => {
+    test(`${method} rejects invalid options with and without a token, and sends no request`, async (t) => {
       const { endpoint, manager } = await start(t);
       for (const [name, options] of Object.entries(WRONG)) {
         await refused(name, () => manager[method](options));
@@ -141,7 +141,7 @@ describe('arguments', () => {
 });
 
 describe('concurrent callers', () => {
-  test('share one promise, one native call and one request, even 10,000 of them', async (t) => {
+  test('share one promise, one call of the native `ask` and one request, even 10,000 of them', async (t) => {
     const { endpoint, manager } = await start(t);
     const calls = nativeCalls(t);
     endpoint.pause();
@@ -221,7 +221,7 @@ describe('getAccessToken', { concurrency: true }, () => {
     assert.equal(await manager.getToken(), token);
   });
 
-  test('returns the scope of the answer, or else the scope of the options', async (t) => {
+  test('returns the scope in the answer, or else the scope in the options', async (t) => {
     for (const [options, answer, expected] of [
       [{ scope: 'a b' }, { scope: 'a' }, 'a'],
       [{ scope: ['a', 'b'] }, {}, 'a b'],

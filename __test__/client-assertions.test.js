@@ -41,7 +41,7 @@ describe('private_key_jwt', () => {
     assert.ok(jti.length >= 20);
   });
 
-  test('every attempt has its own assertion, on a replaced connection too', async (t) => {
+  test('every attempt has its own assertion, even on a replaced connection', async (t) => {
     const believes = { algorithm: 'ES256', key: EC.publicKey };
     const { endpoint, manager } = await start(t, believes, { privateKey: pem(EC.privateKey) });
     endpoint.state.answer = (n) => (n < 3 ? { status: 503, body: {} } : undefined);
@@ -85,7 +85,7 @@ describe('private_key_jwt', () => {
     ['Unable to load public key', /set keyId to its kid/],
     ['Invalid token audience', /set assertionAudience/],
   ]) {
-    test(`the error of "${description}" has advice`, async (t) => {
+    test(`the error for "${description}" has advice`, async (t) => {
       const { endpoint, manager } = await start(t, {}, { privateKey: pem(EC.privateKey) });
       const body = { error: 'invalid_client', error_description: description };
       endpoint.state.answer = () => ({ status: 400, body });
@@ -94,7 +94,7 @@ describe('private_key_jwt', () => {
     });
   }
 
-  test('the error names a file without a usable key, and does not show it', async (t) => {
+  test('the error names a file without a usable key, and does not show its content', async (t) => {
     const half = pem(RSA.privateKey).slice(0, 400);
     const encrypted = pem(RSA.privateKey, { cipher: 'aes-256-cbc', passphrase: 'canary' });
     for (const [name, text, problem, signingAlgorithm] of [
@@ -121,7 +121,7 @@ describe('private_key_jwt', () => {
 });
 
 describe('client_secret_jwt', () => {
-  test('the manager does not send the secret, and calls its function again after a refusal', async (t) => {
+  test('the manager does not send the secret, and calls the secret function again after a refusal', async (t) => {
     const secrets = ['an-old-secret-that-is-long-enough', SECRET];
     const { endpoint, manager } = await start(
       t,

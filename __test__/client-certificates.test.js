@@ -65,7 +65,7 @@ describe('tls_client_auth', () => {
     }
   });
 
-  test('the constructor refuses a malformed certificate after the first', () => {
+  test('the constructor refuses a malformed certificate after a valid one', () => {
     const malformed = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
     const options = { clientId: 'agent', tokenEndpoint: 'https://sso.example/token' };
     const pair = { clientCertificate: client.cert + malformed, clientKey: client.key };
@@ -87,7 +87,7 @@ describe('tls_client_auth', () => {
     }
   });
 
-  test('the next acquisition uses a replaced certificate', async (t) => {
+  test('the next acquisition uses the new certificate after a replacement', async (t) => {
     const files = copies(t, client);
     const { endpoint, manager } = await start(t, files);
     await manager.getToken();
@@ -163,7 +163,7 @@ describe('tls_client_auth', () => {
     }
   });
 
-  test('the error of a connection that the server ends names the certificate as a likely cause', async (t) => {
+  test('if the server ends the connection, the error names the certificate as a likely cause', async (t) => {
     const { cert, key } = makeCertificates().client('agent');
     const { manager } = await start(t, { clientCertificate: cert, clientKey: key });
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_NETWORK');

@@ -1,7 +1,7 @@
 'use strict';
 
 // Credentials in the forms in which users store them, end to end: the accepted forms, and the
-// likely cause that the error of a refusal names. The rules are in `crates/oauth/src/secret.rs` and
+// likely cause that a refusal's error names. The rules are in `crates/oauth/src/secret.rs` and
 // `pem.rs`.
 
 const assert = require('node:assert/strict');
@@ -67,7 +67,7 @@ describe('a refused credential with', { timeout: LIMIT_MS }, () => {
   }
 
   for (const status of [413, 414, 431]) {
-    test(`status ${status} of a gateway: the message names an assertion that is too long`, async (t) => {
+    test(`status ${status} from a gateway: the message names an assertion that is too long`, async (t) => {
       const { url } = await startApi(t, () => [status, {}, 'too large']);
       const options = assertion(`canary.${'b'.repeat(3_000)}.c`);
       const manager = openManager(t, { tokenEndpoint: url, clientSecret: undefined, ...options });
@@ -80,7 +80,7 @@ describe('a refused credential with', { timeout: LIMIT_MS }, () => {
 const CLIENT = 'extendedKeyUsage=clientAuth';
 const with509 = (pem) => pem.replaceAll(' CERTIFICATE', ' X509 CERTIFICATE');
 
-// [the form, the certificate and its key, a function that changes its text]
+// [the form, options of the certificate and its key, a function that changes their PEM text]
 const FORMS = [
   ['of X.509 version 1', { extensions: '' }],
   ['with an unknown critical extension', { extensions: `${CLIENT}\n1.2.3.4=critical,ASN1:NULL` }],
@@ -93,7 +93,7 @@ const FORMS = [
   ['in PEM with carriage returns', {}, (pem) => pem.replaceAll('\n', '\r\n')],
   ['in PEM after a byte order mark', {}, (pem) => `\ufeff${pem}`],
   ['in PEM between other text', {}, (pem) => `Bag Attributes\n  name: x\n${pem}the end\n`],
-  ['in PEM with its older name', {}, with509],
+  ['in PEM with the older label', {}, with509],
 ];
 
 const oneLine = (pem) => pem.replaceAll('\n', ' ');
@@ -123,7 +123,7 @@ describe('the manager', { timeout: LIMIT_MS }, () => {
   for (const [name, options, expected] of [
     ['a certificate with \\n', { ...pair, clientCertificate: escaped(cert) }, /Cert.+ and an n/],
     ['a key with \\n', { ...pair, clientKey: escaped(key) }, /clientKey: .+ a backslash and an n/],
-    ['a key in one line', { ...pair, clientKey: oneLine(key) }, /clientKey: .+ are missing/],
+    ['a key on one line', { ...pair, clientKey: oneLine(key) }, /clientKey: .+ are missing/],
     ['a certificate in quotes', { ...pair, clientCertificate: `"${cert}"` }, /in quotation marks/],
     ['a `ca` with \\n', { clientSecret: 's', ca: escaped(ca.cert) }, /ca: .+ a backslash and an n/],
     ['a private key with \\n', { privateKey: escaped(key) }, /privateKey: .+ a backslash and an n/],

@@ -1,6 +1,6 @@
 'use strict';
 
-// The channels of `node:diagnostics_channel`, on the fake token endpoint.
+// The channels of `node:diagnostics_channel`, with the fake token endpoint.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
@@ -15,7 +15,7 @@ const NAME = 'keycloak-token-manager';
 const EVENTS = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'];
 const GRANTED = `urn:ietf:params:oauth:grant-type:token-exchange`;
 
-// The shape of Node 20.9, whose tracing channels do not have this member.
+// The shape of Node 20.9, whose tracing channels lack this property.
 const { prototype } = tracingChannel(NAME).constructor;
 Object.defineProperty(prototype, 'hasSubscribers', { value: undefined, configurable: true });
 
@@ -44,7 +44,7 @@ const failed = ['start', 'end', 'error', 'asyncStart', 'asyncEnd', 'cooldown'];
 const REFUSED = { status: 401, body: { error: 'invalid_client' } };
 const caught = (promise) => promise.catch(() => {});
 
-/** The calls, their events in order, and members of the last acquisition's message. */
+/** The calls, their events in order, and properties of the last acquisition's message. */
 const ACQUISITIONS = {
   'a call without a token': {
     act: ({ manager }) => manager.getToken(),
@@ -79,7 +79,7 @@ const ACQUISITIONS = {
     events: [...acquired, 'invalidation', ...acquired],
     last: { cause: 'rejected', outcome: 'acquired' },
   },
-  'a request that succeeds at the second attempt': {
+  'a request that succeeds on the second attempt': {
     act({ manager, endpoint }) {
       endpoint.answerNext({ status: 503 });
       return manager.getToken();
@@ -212,7 +212,7 @@ describe('the channel of acquisitions', { timeout: LIMIT_MS }, () => {
     endpoint.resume();
   });
 
-  test('hides the exception of a subscriber from callers', async (t) => {
+  test("hides a subscriber's exception from callers", async (t) => {
     const { thrown, tokens } = await run(t, 'telemetry.js', ['throwing']).result();
     assert.deepEqual(tokens, ['token-1', 'token-2']);
     assert.deepEqual(

@@ -131,7 +131,7 @@ describe('discovery', () => {
     });
   }
 
-  test('no error with a text of a document shows the secret', async (t) => {
+  test('no error that quotes a document shows the secret', async (t) => {
     for (const answer of [
       { status: 200, body: { issuer: SECRET, token_endpoint: 'https://a.example' } },
       { status: 403, body: { error: SECRET, error_description: `no ${SECRET}` } },
@@ -170,7 +170,7 @@ describe('discovery', () => {
     ['a gateway', { status: 401, body: { error: 'unauthorized' } }, 'OAUTH', /for the document/],
     ['another path', { status: 404, body: {} }, 'HTTP', /this URL is not an issuer/],
   ]) {
-    test(`the error of ${name} names the cause`, async (t) => {
+    test(`the error for ${name} names the cause`, async (t) => {
       const { endpoint, manager } = await start(t);
       endpoint.state.answer = () => answer;
       const error = await rejection(manager.getToken(), `ERR_KEYCLOAK_${code}`);
@@ -179,7 +179,7 @@ describe('discovery', () => {
     });
   }
 
-  test('the manager uses the alias for certificates only with a certificate', async (t) => {
+  test('the manager uses the mTLS endpoint alias only with a client certificate', async (t) => {
     const certificates = makeCertificates();
     const client = certificates.client('agent');
     const { server, ca } = certificates;

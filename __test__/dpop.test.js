@@ -1,6 +1,6 @@
 'use strict';
 
-// Tokens that are bound to a key (DPoP, RFC 9449): token requests, calls of an API, and the errors.
+// Tokens that are bound to a key (DPoP, RFC 9449): token requests, calls to an API, and errors.
 // `oidc-provider.test.js` and `real-keycloak/dpop.test.js` do the same with other servers.
 
 const assert = require('node:assert/strict');
@@ -41,12 +41,12 @@ describe('a token request', { concurrency: true }, () => {
     ['a generated key', undefined, 'ES256'],
     ['an RSA key', pem('RS256'), 'RS256'],
     ['a JSON Web Key that names PS256', { ...jwk('RS256'), alg: 'PS256' }, 'PS256'],
-    ['a key on P-256', JSON.stringify(jwk('ES256')), 'ES256'],
-    ['a key on P-384', pem('ES384'), 'ES384'],
-    ['a JSON Web Key on P-384', jwk('ES384'), 'ES384'],
+    ['a P-256 key', JSON.stringify(jwk('ES256')), 'ES256'],
+    ['a P-384 key', pem('ES384'), 'ES384'],
+    ['a P-384 JSON Web Key', jwk('ES384'), 'ES384'],
     ['an Ed25519 key', pem('EdDSA'), 'EdDSA'],
   ]) {
-    test(`with ${name} binds the token to that key, which ${alg} proves`, async (t) => {
+    test(`with ${name} binds the token to that key, and ${alg} signs the proof`, async (t) => {
       const { endpoint, manager } = await start(t, { dpop: true, dpopKey }, { dpop: 'required' });
       const { token, tokenType } = await manager.getAccessToken();
       assert.equal(tokenType, 'DPoP');
@@ -60,7 +60,7 @@ describe('a token request', { concurrency: true }, () => {
     });
   }
 
-  test('has the last nonce of the server, and a changed nonce does not cost a retry', async (t) => {
+  test("has the server's last nonce, and a changed nonce does not count as a retry", async (t) => {
     const nonces = { dpopNonce: 'n-1' };
     const { endpoint, manager } = await start(t, { dpop: true }, nonces);
     await manager.getToken();
@@ -79,7 +79,7 @@ describe('a token request', { concurrency: true }, () => {
     assert.equal(manager.snapshot().counters.retries, 0);
   });
 
-  test('has a new proof after a lost connection and after an error of the server', async (t) => {
+  test('has a new proof after a lost connection and after a server error', async (t) => {
     const { endpoint, manager } = await start(t, { dpop: true }, { dpop: 'required' });
     await manager.getToken();
     endpoint.answerNext({ fault: 'reset' }, { status: 503 });
@@ -194,7 +194,7 @@ describe('the advice', { concurrency: true }, () => {
 });
 
 describe('fetch', { concurrency: true }, () => {
-  test('proves the key for every request, also after a redirect and with a new token', async (t) => {
+  test('proves possession of the key for every request, even after a redirect or with a new token', async (t) => {
     const { api, endpoint, manager } = await startAll(t, {
       answer: ({ url, method }) =>
         url.startsWith('/moved') ? [307, { location: '/target?x=y' }, ''] : `done by ${method}`,
@@ -220,7 +220,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('sends a request once more with a nonce, also if the API refuses the token', async (t) => {
+  test('sends a request once more with a nonce, even if the API then refuses the token', async (t) => {
     const { api, endpoint, manager } = await startAll(t);
     const statuses = async (...args) => [
       (await manager.fetch(...args)).status,
@@ -372,7 +372,7 @@ describe('headers()', { concurrency: true }, () => {
     assert.equal(headers['X-Backstage-User'], USER.backstageUser);
   });
 
-  test('rejects wrong arguments and another origin', async (t) => {
+  test('rejects invalid arguments and another origin', async (t) => {
     const { endpoint, manager } = await start(t, { dpop: true, resource: { baseUrl } });
     const good = { url: 'a', method: 'GET' };
     for (const [options, message] of [
@@ -398,7 +398,7 @@ describe('headers()', { concurrency: true }, () => {
 });
 
 describe('dpopProof', { concurrency: true }, () => {
-  test('proves the key for a request that other code sends', async (t) => {
+  test('proves possession of the key for a request that other code sends', async (t) => {
     const { api, manager } = await startAll(t);
     const token = await manager.getToken();
     const send = async (nonce) => {
@@ -413,7 +413,7 @@ describe('dpopProof', { concurrency: true }, () => {
     assert.equal((await send(refused.headers.get('dpop-nonce'))).status, 200);
   });
 
-  test('throws for wrong arguments, without dpop and after close()', async (t) => {
+  test('throws for invalid arguments, without dpop and after close()', async (t) => {
     const { manager, open } = await start(t, { dpop: true });
     const good = { method: 'GET', url: 'https://api.example/', token: 'a.b.c' };
     assert.equal(manager.dpopProof(good).split('.').length, 3);
@@ -454,8 +454,8 @@ describe('the manager', () => {
     ['a public key', { dpop: true, dpopKey: public_ }, /dpopKey: it contains a public key/],
     ['no key', { dpop: true, dpopKey: 'canary' }, /dpopKey: it contains no PEM private key/],
     ['a number', { dpop: true, dpopKey: 7 }, /dpopKey: expected a PEM private key/],
-    ['a text as dpop', { dpop: 'yes' }, /dpop: expected a boolean/],
-    ['a DPoP header of the user', { headers: { DPoP: 'x' } }, /"DPoP" is reserved/],
+    ['a string as dpop', { dpop: 'yes' }, /dpop: expected a boolean/],
+    ['a DPoP header in the option headers', { headers: { DPoP: 'x' } }, /"DPoP" is reserved/],
   ]) {
     test(`refuses ${name}`, () => {
       assert.throws(() => make(options), { code: 'ERR_KEYCLOAK_CONFIG', message });

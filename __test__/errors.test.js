@@ -7,7 +7,7 @@ const { describe, test } = require('node:test');
 const { KeycloakTokenError, KeycloakTokenManager } = require('..');
 
 describe('instanceof KeycloakTokenError', () => {
-  /** Returns the class of a second copy. */
+  /** Returns the class from a second copy of the module. */
   const copy = () => {
     const id = require.resolve('../lib/error.js');
     const cached = require.cache[id];

@@ -1,7 +1,7 @@
 'use strict';
 
-// Runs the examples of the doc comments and the complete examples of the documents, each in a
-// separate process, with a fake token endpoint and an API on loopback.
+// Runs the examples in doc comments and the complete examples in the documents, each in a separate
+// process, with a fake token endpoint and an API on loopback.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -20,7 +20,7 @@ const { GLOBALS, allExamples, needsBackstage } = require('../tools/examples.js')
 const root = path.join(__dirname, '..');
 const CLIENT = { clientId: 'my-client', clientSecret: 'my-secret' };
 
-/** The names that `tools/example-globals.d.ts` declares, without `manager`. */
+/** The names that `tools/example-globals.d.ts` declares, except `manager`. */
 const borrowed = Array.from(
   fs.readFileSync(GLOBALS, 'utf8').matchAll(/^declare const (\w+)/gm),
   ([, name]) => name,
@@ -38,8 +38,8 @@ function canRun(block) {
 }
 
 /**
- * The example as a module, with a `manager` unless the example makes one. The manager uses DPoP if
- * the example creates a proof.
+ * The example as a module, after code that sets a global `manager`, which uses DPoP if the example
+ * creates a proof.
  */
 function moduleOf({ code }, places) {
   const preamble = `

@@ -86,7 +86,7 @@ describe('the error', { concurrency: true }, () => {
     [403, '<html></html>'],
     [404, ''],
   ]) {
-    test(`of a gateway with status ${status} causes a retry if the endpoint has worked`, async (t) => {
+    test(`from a gateway with status ${status} causes a retry if the endpoint has worked before`, async (t) => {
       const { endpoint, manager } = await start(t);
       await manager.getToken();
       endpoint.answerNext({ status, body });
@@ -107,7 +107,7 @@ describe('the error', { concurrency: true }, () => {
     assert.equal(error.cause.code, 'ECONNREFUSED');
   });
 
-  test('shows no control character of the server', async (t) => {
+  test('shows no control character from the server', async (t) => {
     const { endpoint, manager } = await start(t);
     endpoint.setAnswer(json(400, 'a\nb\u001b[31m', '\r\nfaked: log line\u2028é'));
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_OAUTH');
@@ -129,7 +129,7 @@ describe('an unusable answer', { concurrency: true }, () => {
       assert.equal(await manager.getToken(), 't');
     });
   } else {
-    test('with a compressed body and an HTTP error names the compression', async (t) => {
+    test('with a compressed body and an error status causes an error that names the compression', async (t) => {
       const { endpoint, manager } = await start(t);
       endpoint.setAnswer({ ...gzip, status: 403 });
       const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
@@ -227,7 +227,7 @@ describe('a Keycloak that is down for the first caller', { concurrency: true }, 
   };
   for (const kind of Object.keys(downFor)) {
     for (const downMs of [500, 2_500, 4_500, 6_500]) {
-      test(`gives a token within a second after ${downMs} ms (${kind})`, async (t) => {
+      test(`gives a token within a second of its return after ${downMs} ms (${kind})`, async (t) => {
         const { url, comeBack } = await downFor[kind](t);
         const manager = openManager(t, { tokenEndpoint: url });
         const call = manager.getToken();
@@ -294,7 +294,7 @@ describe('requestTimeoutMs', { concurrency: true }, () => {
     ['an endpoint that hangs', { fault: 'hang' }],
     ['a body that drips', { fault: 'drip', dripMs: 50 }, isNative ? 200 : undefined],
   ]) {
-    test(`ends ${name}`, async (t) => {
+    test(`ends a call with ${name}`, async (t) => {
       const { endpoint, manager } = await start(t, { requestTimeoutMs });
       endpoint.setAnswer(answer);
       const begin = performance.now();

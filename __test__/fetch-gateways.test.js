@@ -51,7 +51,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     assert.equal(api.requests.length, 2);
   });
 
-  test('after redirects within the origin causes a repetition of the original call', async (t) => {
+  test('after redirects within the origin makes `fetch` repeat the original call', async (t) => {
     let accepted = 'token-2';
     const { api, manager } = await startBoth(t, (request) => {
       if (request.url === '/start') return [302, { Location: `${elsewhere}/login` }];
@@ -88,7 +88,7 @@ describe('a redirect to a login page', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('causes an error that does not show a token in the name of its host', async (t) => {
+  test('causes an error that does not show a token in its host name', async (t) => {
     const token = 'opaque-canary-token';
     const { endpoint, manager } = await startBoth(t, () => [
       302,
@@ -139,7 +139,7 @@ describe('a 401', { concurrency: true }, () => {
     });
   }
 
-  test('of one replica among concurrent calls has the same effect', async (t) => {
+  test('of one replica during concurrent calls fails no call, and the manager keeps the token', async (t) => {
     const refused = new Set();
     const { endpoint, manager } = await startBoth(t, ({ url }) => {
       // Refuses the first request for each URL with a query.
@@ -163,7 +163,7 @@ describe('a 401', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('of one replica causes `fetch` to send the call once more', async (t) => {
+  test('of one replica makes `fetch` send the call once more', async (t) => {
     let refusals = [];
     const { api, endpoint, manager } = await startBoth(t, () => [refusals.shift() ?? 200]);
     const call = async () => (await manager.fetch('/agents')).status;

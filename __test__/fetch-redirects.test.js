@@ -163,7 +163,7 @@ describe('fetch at a redirect', { concurrency: true }, () => {
     assert.equal(api.requests.length, 1);
   });
 
-  test('without Location returns the response; it keeps the bytes of a Location beyond ASCII', async (t) => {
+  test('without Location returns the response, and with a Location beyond ASCII keeps its bytes', async (t) => {
     const { manager: without } = await startBoth(t, redirecting(302));
     const response = await without.fetch('/to/it');
     assert.equal(response.status, 302);
@@ -214,7 +214,7 @@ describe('fetch at a redirect', { concurrency: true }, () => {
     }
   });
 
-  test('sends the body of a Request again where the rules require it', async (t) => {
+  test('sends the body of a Request again where the Fetch standard requires it', async (t) => {
     for (const [status, method, body] of [
       [302, 'GET', ''],
       [303, 'GET', ''],
@@ -230,7 +230,7 @@ describe('fetch at a redirect', { concurrency: true }, () => {
     }
   });
 
-  test('keeps method, headers and signal of a Request', async (t) => {
+  test('keeps the method, headers and signal of a Request', async (t) => {
     const { api, manager } = await startBoth(t, redirecting(307, '/there'));
     const controller = new AbortController();
     const options = { method: 'DELETE', headers: { 'x-own': 'a' }, signal: controller.signal };

@@ -23,7 +23,7 @@ const statusOf = async (call) => {
 };
 
 // This test runs alone, because the protection lasts a second.
-test('fetch returns the second 401 for a refused token, or the first while it protects the replacement', async (t) => {
+test('fetch returns the second 401 for a refused token, or the first while the manager protects the replacement', async (t) => {
   const { api, endpoint, manager } = await startBoth(t, accepting(new Set()));
   const second = await manager.fetch('/');
   assert.deepEqual([second.status, second.bodyUsed], [401, false]);
@@ -218,7 +218,7 @@ describe('fetch with a refused token', { concurrency: true }, () => {
     }
   });
 
-  test('reads the body of the 401 up to a limited size and time', async (t) => {
+  test('reads the body of the 401 up to a size and a time limit', async (t) => {
     let flooded = 0;
     const read = () => {
       flooded += CHUNK.length;
@@ -374,7 +374,8 @@ const BODIES = {
 
 describe('a body that must be drained before the next request', { concurrency: true }, () => {
   /**
-   * Creates a double of `fetch` whose first response has such a body, and the list of later checks.
+   * Creates a double of `fetch` whose first response has such a body, and lists of checks for
+   * later.
    */
   function answeringWith(make, status) {
     const checks = [];
@@ -411,7 +412,7 @@ describe('a body that must be drained before the next request', { concurrency: t
     }
   }
 
-  test('does not hide an error of the token', async (t) => {
+  test('does not hide a token error', async (t) => {
     for (const [what, make] of Object.entries(BODIES)) {
       const { calls, checks, fetch } = answeringWith(make, 401);
       const { endpoint, manager } = await startBoth(t, undefined, { resource: { fetch } });
@@ -424,10 +425,10 @@ describe('a body that must be drained before the next request', { concurrency: t
   });
 });
 
-describe('fetch after a change of the configuration', () => {
+describe('fetch after a configuration change', () => {
   const CLIENT = { clientId: 'other-client', clientSecret: 'other-secret' };
 
-  test('never sends the token of one client to the API of the other', async (t) => {
+  test("never sends one client's token to the other client's API", async (t) => {
     const tokens = (api) => new Set(api.requests.map(bearer));
     const { api, endpoint, manager } = await startBoth(t, () => {
       change();

@@ -11,7 +11,7 @@ const { rejection, start, times, tokenResponse } = require('./support/manager.js
 const USER = 'user:default/jane';
 
 describe('fetch', { concurrency: true }, () => {
-  test('sends the token with every call, also as a detached function, and a user with one call only', async (t) => {
+  test('sends the token with every call, even as a detached function, and a user only with the call that names the user', async (t) => {
     const { api, manager } = await startBoth(t);
     const response = await manager.fetch('/a', { backstageUser: USER });
     assert.ok(response instanceof Response);
@@ -26,14 +26,14 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal('x-backstage-user' in second, false);
   });
 
-  test('sends the user in the header of the option', async (t) => {
+  test('sends the user in the header that userHeader names', async (t) => {
     const { api, manager } = await startBoth(t, undefined, { resource: { userHeader: 'X-For' } });
     await manager.fetch('/', { backstageUser: USER, headers: { 'x-for': 'user:default/eve' } });
     assert.equal(api.requests[0].headers['x-for'], USER);
     assert.equal('x-backstage-user' in api.requests[0].headers, false);
   });
 
-  test('resolves a relative input against the base as a folder', async (t) => {
+  test('resolves a relative input against baseUrl as a folder', async (t) => {
     const { api, endpoint, open } = await startBoth(t);
     for (const [base, input, expected] of [
       ['', 'agents', '/agents'],
@@ -77,7 +77,7 @@ describe('fetch', { concurrency: true }, () => {
     }
   });
 
-  test('reads an init when the call is made', async (t) => {
+  test('reads init when the program makes the call', async (t) => {
     const { api, manager } = await startBoth(t);
     const init = { method: 'POST', body: 'first', headers: new Headers({ 'x-own': 'first' }) };
     const call = manager.fetch('/', init);
@@ -107,7 +107,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 2);
   });
 
-  test('refuses wrong arguments, and sends no request', async (t) => {
+  test('refuses invalid arguments, and sends no request', async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
     const texts = ['', ' ', ' a', 'a\r\nX-Evil: b', 'a\tb', 'a\0b', 'a\x7f', 'é', '😀'];
     const users = [...texts, null, 1, true, [USER], { toString: () => USER }];
@@ -154,7 +154,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 0);
   });
 
-  test('sends each of a hundred users with their own call, also after a 401', async (t) => {
+  test('sends each of a hundred users with their own call, even after a 401', async (t) => {
     const tokens = new Set();
     const echo = ({ url, headers }) => `${url} ${headers['x-backstage-user']}`;
     const { api, endpoint, manager } = await startBoth(t, accepting(tokens, echo));
@@ -229,7 +229,7 @@ describe('fetch', { concurrency: true }, () => {
     assert.equal(api.requests.length, 1);
   });
 
-  test('streams the body, with a token of the requested validity', async (t) => {
+  test('streams the body, with a token that has the requested validity', async (t) => {
     let stream;
     const { api, endpoint, manager } = await startBoth(t, (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -251,8 +251,8 @@ describe('fetch', { concurrency: true }, () => {
   });
 });
 
-describe('the function that sends', () => {
-  test('is the function of the option, and fetch returns its response', async (t) => {
+describe('the function that sends the request', () => {
+  test('is the function in resource.fetch, and the manager returns its response', async (t) => {
     const calls = [];
     const answers = [new Response('no', { status: 401 }), new Response('yes')];
     const double = (...args) => {
@@ -287,7 +287,7 @@ describe('the function that sends', () => {
   });
 });
 
-test('an init may inherit its members, as for the platform', async (t) => {
+test("init may inherit its properties, as with the platform's fetch", async (t) => {
   const { api, manager } = await startBoth(t);
   class Init {
     get method() {

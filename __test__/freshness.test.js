@@ -1,9 +1,9 @@
 'use strict';
 
-// The use and the replacement of a token over its life. Lives are short, so that they end while a
-// test runs: a token of 4 s becomes stale after 2 s and expires after 3 s; a token of 2 s becomes
-// stale after 1 s and expires after 1.5 s. `crates/manager/src/slot/tests.rs` checks the rules one
-// by one.
+// The use and replacement of a token over its lifetime. Lifetimes are short, so that they end while
+// a test runs. A 4 s token becomes stale after 2 s and expires after 3 s; a 2 s token becomes stale
+// after 1 s and expires after 1.5 s. `crates/manager/src/slot/tests.rs` checks the rules one by
+// one.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -28,7 +28,7 @@ test('callers get a new token if the old one expires while the event loop is blo
   assert.equal(endpoint.requestCount, 2);
 });
 
-test('callers get the error of a failure if the token expires while the event loop is blocked', async (t) => {
+test('callers get the error of a failed refresh if the token expires while the event loop is blocked', async (t) => {
   const { endpoint } = await start(t, {}, { expiresIn: 2 });
   endpoint.setAnswer(REFUSAL);
   endpoint.answerNext({});
@@ -38,7 +38,7 @@ test('callers get the error of a failure if the token expires while the event lo
 });
 
 describe('the background refresh', { concurrency: true }, () => {
-  test('replaces a used token before its soft end, without a call', async (t) => {
+  test('replaces a used token before its soft expiry, without a call', async (t) => {
     const { endpoint, manager } = await startNumbered(t, 4);
     await manager.getToken();
     assert.equal(await manager.getToken(), 'token-1');
@@ -110,7 +110,7 @@ describe('minValiditySeconds', () => {
 describe('the lifetime', { concurrency: true }, () => {
   for (const [name, token, expiresIn, expected, warning] of [
     ['a fractional expires_in', 'opaque', 300.5, 299.5],
-    ['an expires_in above the exp of the token', jwt(120), 300, 119],
+    ["an expires_in above the token's exp", jwt(120), 300, 119],
     ['an opaque token without expires_in', 'opaque', undefined, 9, /expires_in/],
     ['an opaque token with a negative expires_in', 'opaque', -103, 9, /access token lifespan/],
     ['a token that expired days ago', jwt(300, 1_000_000), 300, 9, /access token lifespan/],
@@ -161,7 +161,7 @@ describe('the lifetime', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('restarts with one warning if the server returns a token again after its end', async (t) => {
+  test('restarts with one warning if the server returns a token again after its expiry', async (t) => {
     const { endpoint, manager, at } = await start(t);
     endpoint.setAnswer({ body: tokenResponse('double', 1) });
     const first = await manager.getAccessToken();

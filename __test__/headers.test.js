@@ -25,7 +25,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
     ['by the native transport', undefined],
     ['by tokenFetch', true],
   ]) {
-    test(`sent ${name} accompany the requests for a document and a token`, async (t) => {
+    test(`sent ${name} are in the requests for a document and a token`, async (t) => {
       const { url, requests } = await startApi(t, ({ method }) =>
         method === 'POST'
           ? tokenJson()
@@ -78,7 +78,7 @@ describe('headers', { timeout: LIMIT_MS }, () => {
     ['a number', { a: 1 }, /headers\.a: expected a non-empty string .+, got a number/],
     ['one name twice', { 'X-A': KEY, 'x-a': KEY }, /headers: "x-a" is given twice/],
   ]) {
-    test(`with a wrong name or value cause an error that names the option: ${name}`, () => {
+    test(`with an invalid name or value cause an error that names the option: ${name}`, () => {
       const options = { ...CLIENT, tokenEndpoint: 'https://sso.example/token', headers };
       assert.throws(
         () => new KeycloakTokenManager(options),

@@ -21,7 +21,7 @@ const LONG_S = 300;
 const forced = { forceRefresh: true };
 
 describe('forceRefresh', { timeout: 30_000 }, () => {
-  test('gives all callers one new token, and leaves the held token to other calls', async (t) => {
+  test('gives all callers one new token, and other calls the held token', async (t) => {
     // The manager calls the function after this turn, so it sends the request after all of the
     // calls.
     const clientSecret = async () => CLIENT.clientSecret;

@@ -8,7 +8,7 @@ const { DIFFERENCES } = require('./real-keycloak/support/differences');
 
 const folder = path.join(__dirname, 'real-keycloak');
 
-test('every difference between Keycloak releases names a test of a real Keycloak', () => {
+test('every difference between Keycloak releases names a test with a real Keycloak', () => {
   const tests = fs
     .readdirSync(folder)
     .filter((name) => name.endsWith('.test.js'))

@@ -1,6 +1,6 @@
 'use strict';
 
-// The lifetime of a process, and the end of a manager.
+// How managers affect the lifetime of their process, and how they close.
 
 const assert = require('node:assert/strict');
 const http = require('node:http');
@@ -14,9 +14,9 @@ const { delay, numbered, start, unhandledRejections, until } = require('./suppor
 const LIMIT_MS = 30_000;
 const EXIT_LIMIT_MS = 1000;
 const BUSY_MS = 500;
-/** Shorter than the block of the event loop, and longer than a response on loopback takes. */
+/** Shorter than the time for which the event loop is blocked, and longer than a response takes. */
 const ARRIVED_MS = 200;
-/** Longer than the life of a token of 2 s. */
+/** Longer than the lifetime of a 2 s token. */
 const STOPPED_MS = 2500;
 
 const isLinux =
@@ -31,7 +31,7 @@ const isClosed = { name: 'KeycloakTokenError', code: 'ERR_KEYCLOAK_CLOSED', retr
 describe('a program', { timeout: LIMIT_MS }, () => {
   /**
    * Starts a program. If `count` is not 0, the program continues when the endpoint has received
-   * that number of requests; `before(endpoint)` sets the answers. Returns the last value that the
+   * that number of requests. `before(endpoint)` sets the answers. `word` is the last value that the
    * program prints before it ends.
    */
   async function runExit(t, way, { options, count = 0, before } = {}) {
@@ -82,9 +82,9 @@ describe('a program', { timeout: LIMIT_MS }, () => {
 
 describe('a blocked event loop', { timeout: LIMIT_MS, concurrency: true }, () => {
   for (const [name, delayMs, ends] of [
-    // A token of 3 s becomes stale after 1.5 s; the manager starts the refresh before that.
+    // A 3 s token becomes stale after 1.5 s; the manager starts the refresh before that.
     ['does not delay a refresh from a slow server', 300, [3300]],
-    ['does not delay a caller after more than one life', 0, [4150, 4200, 4250]],
+    ['does not delay a caller after more than one lifetime', 0, [4150, 4200, 4250]],
   ]) {
     it(name, async (t) => {
       const { endpoint } = await start(t, {}, { expiresIn: 3, delayMs });

@@ -35,7 +35,7 @@ describe('log lines', { concurrency: true }, () => {
     for (const { message } of lines) assert.match(message, /"a\\nname".*acquired .* 300 s$/);
   });
 
-  test('report the first failed refresh of a row at warn level, and the recovery at info level', async (t) => {
+  test('report only the first of several failed refreshes at warn level, and the recovery at info level', async (t) => {
     const { endpoint, manager, lines, at } = await startNumbered(t, 300);
     await manager.getToken();
     for (const isSecondRow of [false, true]) {
@@ -64,7 +64,7 @@ describe('log lines', { concurrency: true }, () => {
     ['https', SECURE, {}],
     ['plain http to loopback', 'http://localhost/token', {}],
   ]) {
-    test(`${text ? 'warn of' : 'do not warn of'} ${name}`, async () => {
+    test(`${text ? 'warn about' : 'do not warn about'} ${name}`, async () => {
       const { logger, lines } = recorder();
       const [variable, value] = name.split('=');
       const given = process.env[variable];
@@ -80,7 +80,7 @@ describe('log lines', { concurrency: true }, () => {
     });
   }
 
-  test('of a logger that throws or rejects are lost, with no other effect', async (t) => {
+  test('for a logger that throws or rejects are lost, with no other effect', async (t) => {
     const reasons = unhandledRejections(t);
     const calls = [];
     const fail = (level) => () => {
@@ -170,7 +170,7 @@ describe('snapshot', { concurrency: true }, () => {
     assert.equal(state(), 'closed');
   });
 
-  test('has the times of the token, of the last success and failure, and the latencies', async (t) => {
+  test("has the token's times, the times of the last success and failure, and the latencies", async (t) => {
     const { endpoint, manager } = await start(t, {}, { delayMs: 60 });
     const before = Date.now();
     const { issuedAt } = await manager.getAccessToken();

@@ -1,6 +1,6 @@
 'use strict';
 
-/** `manager.for`, `manager.onBehalfOf` and the members of `init`: many tokens from one client. */
+/** `manager.for`, `manager.onBehalfOf` and the properties of `init`: many tokens for one client. */
 
 const assert = require('node:assert/strict');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -70,7 +70,7 @@ describe('for', { concurrency: true }, () => {
     assert.equal(manager.snapshot().counters.hits, 0);
   });
 
-  test('refuses wrong requests', async (t) => {
+  test('refuses invalid requests', async (t) => {
     const { endpoint, manager } = await start(t);
     const long = times(1_000, (index) => `scope-${index}`);
     for (const [request, expected] of [
@@ -119,7 +119,7 @@ describe('for', { concurrency: true }, () => {
     assert.deepEqual([calls, endpoint.requestCount], [2, 2]);
   });
 
-  test('an assertion function that fails concerns its own manager only', async (t) => {
+  test('an assertion function that fails affects only its own manager', async (t) => {
     const { endpoint, manager } = await start(t, { requestTimeoutMs: 1_000 });
     const cause = new Error('the vault is closed');
     for (const [assertion, expected] of [
@@ -136,7 +136,7 @@ describe('for', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 1);
   });
 
-  test('ends with its parent and follows its configuration', async (t) => {
+  test('closes with its parent, and has no method close()', async (t) => {
     const { endpoint, manager } = await start(t);
     const derived = manager.for({ scope: 'a' });
     const awaited = manager.for({ scope: 'b' });
@@ -152,7 +152,7 @@ describe('for', { concurrency: true }, () => {
     assert.equal(derived.close, undefined);
   });
 
-  test('warns once of an audience that the server ignores', async (t) => {
+  test('warns once about an audience that the server ignores', async (t) => {
     const { manager, at } = await start(t, { audience: 'api' });
     await manager.getToken();
     await manager.for({ scope: 'a' }).getToken();
@@ -161,8 +161,8 @@ describe('for', { concurrency: true }, () => {
   });
 });
 
-describe('the life of derived managers', () => {
-  test('10,000 of them cost little time and no buffer of their own', async (t) => {
+describe('the lifetime of derived managers', () => {
+  test('10,000 of them take little time and have no buffers of their own', async (t) => {
     const manager = openManager(t, { tokenEndpoint: 'http://127.0.0.1:1/' });
     const make = (round) => times(10_000, (index) => manager.for({ scope: `${round}-${index}` }));
     make('a');
@@ -225,7 +225,7 @@ describe('onBehalfOf', { concurrency: true }, () => {
     assert.notEqual(claimsOf(await manager.getToken()).sub, 'jane');
   });
 
-  test('never turns a missing user into the service', async (t) => {
+  test("never uses the service's token if the user's token is missing", async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
     const long = 'a'.repeat(20_001);
     for (const subject of [undefined, '', null, 1, {}, `Bearer ${'a'}`, 'bearer a', long]) {
@@ -258,7 +258,7 @@ describe('onBehalfOf', { concurrency: true }, () => {
     await manager.onBehalfOf(userToken(endpoint, 'joe')).getToken();
   });
 
-  test('keeps the most recently used tokens of users', async (t) => {
+  test('keeps the most recently used user tokens', async (t) => {
     const { endpoint, manager } = await start(t, { maxUserTokens: 3 });
     const users = times(5, (index) => userToken(endpoint, `user-${index}`));
     for (const user of users) await manager.onBehalfOf(user).getToken();
@@ -312,7 +312,7 @@ describe('onBehalfOf', { concurrency: true }, () => {
     assert.throws(() => manager.forgetSubject(undefined), { code: 'ERR_KEYCLOAK_REQUEST' });
   });
 
-  test('a wrong audience is not mistaken for a wrong secret', async (t) => {
+  test('an unknown audience is not mistaken for a wrong secret', async (t) => {
     let reads = 0;
     const clientSecret = () => {
       reads += 1;
@@ -331,7 +331,7 @@ describe('onBehalfOf', { concurrency: true }, () => {
 });
 
 describe('fetch with a request for one call', { concurrency: true }, () => {
-  test('sends the token of the user or of the scope, and nothing of it to the API', async (t) => {
+  test('sends the token for the user or the scope of that call', async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
     endpoint.restore();
     const subject = userToken(endpoint, 'jane');
@@ -354,7 +354,7 @@ describe('fetch with a request for one call', { concurrency: true }, () => {
     assert.deepEqual([headers['x-a'], method], ['1', 'POST']);
   });
 
-  test('drops a rejected token of a user alone', async (t) => {
+  test("drops only the user's token after its rejection", async (t) => {
     let first;
     const refuseFirst = (request) => (bearer(request) === first ? [401, {}, ''] : 'ok');
     const { endpoint, manager } = await startBoth(t, refuseFirst);
@@ -369,7 +369,7 @@ describe('fetch with a request for one call', { concurrency: true }, () => {
   });
 });
 
-test('headers returns the token of the user, for the API of the manager', async (t) => {
+test("headers returns the user's token, but only for the manager's API", async (t) => {
   const { endpoint, manager } = await start(t, { resource: { baseUrl: 'https://api.example' } });
   const onBehalfOf = userToken(endpoint, 'jane');
   const backstageUser = 'user:default/jane';
@@ -401,7 +401,7 @@ describe('close', { concurrency: true }, () => {
     await manager.close();
   });
 
-  test('revokes nothing by default, and refuses wrong options', async (t) => {
+  test('revokes nothing by default, and refuses invalid options', async (t) => {
     const { endpoint, manager } = await start(t);
     await manager.getToken();
     for (const options of [null, 1, { revoke: 1 }, { now: true }]) {

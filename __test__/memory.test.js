@@ -85,7 +85,7 @@ describe('without close', { timeout: LIMIT_MS }, () => {
     const body = JSON.stringify(tokenResponse('a-token', 1));
     let requests = 0;
     let isBrokenOff = false;
-    // The server answers the first request and leaves the second one without an answer.
+    // The server answers the first request, and never answers the second one.
     const server = net.createServer((socket) => {
       socket.on('data', () => {
         requests += 1;

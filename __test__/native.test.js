@@ -55,7 +55,7 @@ function load(folder, { os: platform, cpu: arch, libc }) {
 const all = () => Object.fromEntries(Object.keys(targets).map((name) => [name, {}]));
 
 describe('the loader', () => {
-  it('loads the package of the platform among others', (t) => {
+  it('loads the package for the platform among other packages', (t) => {
     const folder = layOut(t, all());
     for (const [name, target] of Object.entries(targets)) assert.equal(load(folder, target), name);
   });

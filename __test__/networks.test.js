@@ -113,7 +113,7 @@ test('the URL of an endpoint may contain an IPv6 address', async (t) => {
 describe('a connection', { timeout: LIMIT_MS }, () => {
   // Only Linux lets a program drop packets with a socket filter. CI runs on Linux.
   const skip = process.platform === 'linux' ? false : 'needs the socket filters of Linux';
-  test('whose peer acknowledges nothing ends, and its replacement does not count as a retry', {
+  test('ends if its peer acknowledges nothing, and its replacement does not count as a retry', {
     skip,
   }, async (t) => {
     const body = tokenJson('a-token');

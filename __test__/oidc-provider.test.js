@@ -70,7 +70,7 @@ describe('a certified server', () => {
   let issuer;
   let pair;
   const issued = [];
-  /** The thumbprints of the keys of the tokens. */
+  /** The thumbprints of the keys to which the tokens are bound. */
   const bound = [];
 
   before(async () => {
@@ -153,7 +153,7 @@ describe('a certified server', () => {
 
   for (const algorithm of [undefined, ...Object.keys(KEYS)]) {
     const name = algorithm ?? 'a generated key';
-    test(`binds tokens to a key with a nonce of the server: ${name}`, async (t) => {
+    test(`binds tokens to a key with a nonce from the server: ${name}`, async (t) => {
       bound.length = 0;
       const signing = { clientId: 'private_key_jwt ES256', ...METHODS.find(isEs256).options };
       const key = algorithm && jwkOf(KEYS[algorithm].privateKey);

@@ -63,7 +63,7 @@ describe('the table of options', () => {
     }
   });
 
-  test('refuses prose that would break the table of the README', () => {
+  test("refuses prose that would break the README's table", () => {
     const row = { name: 'a', kind: 'string', summary: 'one | two' };
     assert.throws(() => derived([row], read), /options\.json: a: a bar/);
   });

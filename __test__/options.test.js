@@ -12,7 +12,7 @@ const native = require('../lib/native.js');
 const table = require('../options.json');
 const { jwkOf } = require('./support/jwk.js');
 
-/** A text in every wrong string; no message may contain this text. */
+/** Every wrong string contains this text, and no message may contain it. */
 const CANARY = 'canary-7f3a';
 const URL_OF_TOKENS = 'https://sso.example/realms/r/protocol/openid-connect/token';
 const BASE = { tokenEndpoint: URL_OF_TOKENS, clientId: `id-${CANARY}`, clientSecret: CANARY };
@@ -50,7 +50,7 @@ const pem = (key, more = {}) => key.export({ type: 'pkcs8', format: 'pem', ...mo
 const ENCRYPTED = pem(RSA, { cipher: 'aes-256-cbc', passphrase: CANARY });
 const CERTIFICATE = tls.rootCertificates[0];
 
-/** Options that a credential needs in place of the secret. */
+/** Options that replace the secret with another credential. */
 const BY_KEY = { clientSecret: undefined, privateKey: pem(EC) };
 const FILES = { clientCertificateFile: '/nowhere/tls.crt', clientKeyFile: '/nowhere/tls.key' };
 const BY_CERTIFICATE = { clientSecret: undefined, ...FILES };
@@ -78,7 +78,7 @@ const WRONG_OF_KIND = {
   }),
 };
 
-/** For some options, further wrong values in addition to the wrong values of the kind. */
+/** Further wrong values of some options, in addition to those of their kind. */
 const WRONG_BESIDES = {
   tokenEndpoint: { 'a URL object': new URL(URL_OF_TOKENS) },
   clientSecret: { ...NOT_SECRET, 'a lone surrogate': `${CANARY}\ud800` },
@@ -176,7 +176,7 @@ const COMPANY = {
   storeUserTokens: { store: STORE, storeKey: STORE_KEY },
 };
 
-/** Returns the error of the constructor, after checks that apply to every such error. */
+/** Returns the constructor's error, after checks that apply to every such error. */
 function refusal(options, name) {
   let error;
   try {
@@ -202,7 +202,7 @@ function accepted(options) {
 
 describe('the constructor', () => {
   for (const [option, values] of Object.entries(WRONG)) {
-    test(`names a wrong ${option} and does not show its value`, () => {
+    test(`names an invalid ${option} and does not show its value`, () => {
       for (const [name, value] of Object.entries(values)) {
         const options = { ...BASE, ...COMPANY[option], [option]: value };
         const { message } = refusal(options, `${option}: ${name}`);

@@ -1,6 +1,6 @@
 'use strict';
 
-// The choice of a proxy, and the errors of a proxy that lets no request through, with real proxies
+// The choice of a proxy, and the errors when a proxy lets no request through, with real proxies
 // that record their requests.
 
 const assert = require('node:assert/strict');
@@ -192,7 +192,7 @@ describe('the proxy', () => {
       assert.ok(error.message.includes(`through the proxy ${proxy}`), error.message);
     });
 
-    test("and a client's certificate together cause an error of the constructor", (t) => {
+    test('makes the constructor refuse a client certificate', (t) => {
       const tokenEndpoint = endpoints['https elsewhere']();
       const { cert, key } = certificates.client('agent');
       const given = { tokenEndpoint, clientCertificate: cert, clientKey: key };
@@ -220,7 +220,7 @@ describe('the proxy', () => {
     assert.ok(error.message.includes(`through the proxy ${url('open')}`), error.message);
   });
 
-  test('appears in the error of a deadline', async (t) => {
+  test('appears in the error after a missed deadline', async (t) => {
     for (const endpoint of ['https', 'http']) {
       const given = { tokenEndpoint: endpoints[endpoint](), proxy: url('silent') };
       const { manager } = make(t, {}, { ...given, requestTimeoutMs: 300 });

@@ -49,7 +49,7 @@ const sources = {
 };
 const methods = ['client_secret_post', 'client_secret_basic'];
 
-/** Every field with every spelling once, then the same number of random cases. */
+/** Every field with every spelling once, then random cases, and answers that echo the request. */
 function answerCases(file) {
   const cases = [];
   const add = (statuses, planted, more = {}) => {
@@ -160,7 +160,7 @@ it('the manager shows and prints no piece of a secret or a token', {
     const { query = '', ...options } = one.options;
     one.options = { tokenEndpoint: `${server.url}/${index}${query}`, ...options };
   }
-  // Servers whose name is a secret, with an untrusted and with a trusted authority.
+  // A server whose name is a secret, with an untrusted and with a trusted authority.
   const { key, cert } = certificates.named(named);
   const secure = await listen(
     t,

@@ -11,7 +11,7 @@ const { run } = require('./programs');
 const { makeFile } = require('./support/files.js');
 const { rejection, start, tokenResponse } = require('./support/manager.js');
 
-/** Snapshots of the heap take a long time. */
+/** Heap snapshots take a long time. */
 const LIMIT_MS = 120_000;
 
 /** Every way to show a value. */
@@ -42,10 +42,10 @@ describe('the secret and the token', { concurrency: true }, () => {
   });
 
   for (const source of ['string', 'function', 'file', 'basic']) {
-    test(`are not in the JavaScript heap, except a cached token (secret from ${source})`, async (t) => {
+    test(`are not in the JavaScript heap, except for a cached token (secret from ${source})`, async (t) => {
       const [secret, token] = [1, 2].map((n) => `canary${n}${randomBytes(24).toString('hex')}`);
       const { endpoint } = await start(t);
-      // The manager would keep the first lifetime of an equal token.
+      // If the tokens were equal, the manager would keep the first one's lifetime.
       endpoint.answerNext({ body: tokenResponse(`${token}1`, 300) });
       endpoint.setAnswer({ body: tokenResponse(`${token}2`, 1) });
       const args = [endpoint.tokenEndpoint, source, makeFile(t, secret)];

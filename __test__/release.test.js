@@ -34,7 +34,11 @@ describe('the check of the changelog', () => {
       `${INTRODUCTION}## Unreleased\n\n${OLDER}\n${RELEASED}`,
       /not newer/,
     ],
-    ['another newest version than the manifests', GOOD.replaceAll('1.2.0', '1.3.0'), /is 1\.3\.0/],
+    [
+      'a newest version that differs from the manifests',
+      GOOD.replaceAll('1.2.0', '1.3.0'),
+      /is 1\.3\.0/,
+    ],
     ['a group of another name', GOOD.replace('### Added', '### New'), /groups Added/],
     ['a group twice', GOOD.replace('### Added', '### Fixed'), /once/],
     ['an empty release', GOOD.replace('### Fixed\n\n- One.\n\n##', '##'), /1\.2\.0 .*is empty/],
@@ -53,7 +57,7 @@ describe('a release', () => {
   const changelog = `${INTRODUCTION}## Unreleased\n\n### Added\n\n- All.\n`;
   const read = reader({ 'CHANGELOG.md': changelog });
 
-  it('has its version in every manifest, and its changes under it', () => {
+  it('has its version in every manifest, and its changes under that version', () => {
     const changed = prepareRelease('7.8.9', '2031-02-03', read);
     const readChanged = (file) => changed.get(file) ?? read(file);
     assert.equal(JSON.parse(readChanged('package.json')).version, '7.8.9');
@@ -86,7 +90,7 @@ describe('a release', () => {
     });
   }
 
-  it('fails for a version that has a release', () => {
+  it('fails for a version that is already released', () => {
     const first = prepareRelease('7.8.9', '2031-02-03', read);
     const again = (file) =>
       (first.get(file) ?? read(file)).replace(

@@ -180,7 +180,7 @@ describe('a file and a server that differ', { concurrency: true }, () => {
     assert.deepEqual(sent(), ['first', 'second']);
   });
 
-  test('two wrong credentials cause the error of the file, after one more attempt', async (t) => {
+  test('two wrong credentials cause an error after one more attempt', async (t) => {
     const { endpoint, put, sent, refresh } = await start(t);
     endpoint.state.believes = { secret: 'third' };
     put('second');

@@ -114,7 +114,7 @@ describe('a file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () => {
   });
 
   for (const count of COUNTS) {
-    it(`does not delay a manager without a file, if ${count} of them hang`, async (t) => {
+    it(`does not delay a manager without a file if ${count} files hang`, async (t) => {
       const { endpoint, open } = await start(t);
       const { secrets } = makeFiles(t, count);
       const release = await hang(t, secrets);
@@ -134,7 +134,7 @@ describe('a file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () => {
       assert.equal(new Set(tokens).size, count);
     });
 
-    it(`does not delay an https manager without a file, if ${count} of them hang`, async (t) => {
+    it(`does not delay an https manager without a file if ${count} files hang`, async (t) => {
       const certificates = makeCertificates();
       const { key, cert } = certificates.server;
       const endpoint = await startEndpoint(t, { tls: { key, cert } });
@@ -153,7 +153,7 @@ describe('a file that hangs', { timeout: LIMIT_MS, skip: isLinux }, () => {
 
 describe('look-ups that hang', { timeout: LIMIT_MS, skip: isLinux }, () => {
   for (const count of COUNTS) {
-    it(`do not delay other managers, if ${count} of them and a file hang`, async (t) => {
+    it(`do not delay other managers if ${count} look-ups and a file hang`, async (t) => {
       const { secrets, hosts } = makeFiles(t, 2);
       const started = withHosts(t, hosts);
       if (started === undefined) return;

@@ -1,6 +1,6 @@
 'use strict';
 
-// The option `store` through the addon, with a store in memory. `crates/manager/tests` checks the
+// The option `store` through the addon, with an in-memory store. `crates/manager/tests` checks the
 // entries, the decisions and a simulated fleet.
 
 const assert = require('node:assert/strict');
@@ -25,7 +25,7 @@ const {
 const LIMIT_MS = 60_000;
 const STORE_KEY = 'the-store-key-of-all-replicas';
 
-/** Starts replicas of one client with a store in common. */
+/** Starts replicas of one client that share a store. */
 async function startFleet(t, count, options = {}, endpointOptions = {}) {
   const store = new MemoryStore();
   const parts = await start(t, { store, storeKey: STORE_KEY, ...options }, endpointOptions);
@@ -88,7 +88,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
     assert.equal(await open().getToken(), forced);
   });
 
-  test('give the store ciphertext, keys without meaning, and whole positive times to live', async (t) => {
+  test('give the store ciphertext, opaque keys, and whole positive times to live', async (t) => {
     const { manager, store } = await startFleet(t, 1);
     const token = await manager.getToken();
     await until(() => store.entries.size === 1, 'the token is in the store');
@@ -124,7 +124,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
     }
   });
 
-  test('share the tokens of derived managers, and the tokens of users only with storeUserTokens', async (t) => {
+  test('share the tokens of derived managers, and user tokens only with storeUserTokens', async (t) => {
     const user = 'the-token-of-a-user';
     for (const storeUserTokens of [false, true]) {
       const { endpoint, replicas, store } = await startFleet(t, 2, { storeUserTokens });
@@ -142,7 +142,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
     }
   });
 
-  test('call the store in the async context of the constructor', async (t) => {
+  test("call the store in the constructor's async context", async (t) => {
     const { open } = await start(t);
     const context = new AsyncLocalStorage();
     const seen = [];
@@ -154,7 +154,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
     assert.deepEqual(seen, ['constructor', 'constructor']);
   });
 
-  test('follow a changed configuration to another store', async (t) => {
+  test('use another store after a configuration change', async (t) => {
     const { endpoint, manager, store } = await startFleet(t, 1);
     await manager.getToken();
     const next = new MemoryStore();
@@ -170,7 +170,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
 });
 
 describe('a blocked event loop', { timeout: LIMIT_MS }, () => {
-  test('keeps a manager from the store, and not from the server', async (t) => {
+  test('keeps a manager from the store, but not from the server', async (t) => {
     const { endpoint } = await start(t, {}, { expiresIn: 3 });
     const args = [endpoint.tokenEndpoint, 'between calls', 500, 4_500, 1];
     const { ms, isNew, left, storeFailures } = await run(t, 'blocked.js', args).result();
@@ -222,7 +222,7 @@ describe('a store that fails', { timeout: LIMIT_MS, concurrency: true }, () => {
     });
   }
 
-  test('costs a caller nothing if it returns garbage', async (t) => {
+  test('fails no call if it returns garbage', async (t) => {
     const { open } = await start(t);
     for (const value of [
       '',
@@ -263,7 +263,7 @@ describe('a store that fails', { timeout: LIMIT_MS, concurrency: true }, () => {
   });
 });
 
-describe('the constructor with the options of a store', { timeout: LIMIT_MS }, () => {
+describe('the constructor with store options', { timeout: LIMIT_MS }, () => {
   const store = new MemoryStore();
   const tokenEndpoint = 'https://sso.example/token';
   const secret = { clientSecret: 'a-client-secret-of-24-ch' };

@@ -15,7 +15,7 @@ describe('the faults of the fake token endpoint', { concurrency: true }, () => {
     ['close', 'FIN', /^$/, ''],
     ['truncate', 'FIN', /^HTTP\/1\.1 200 OK\r\n[\s\S]*Content-Length: 10(\r\n|$)/, '01234', 200],
   ]) {
-    test(`${fault} ends the connection with ${ended}, with status ${status}`, async (t) => {
+    test(`${fault} ends the connection with ${ended}, and the log has status ${status}`, async (t) => {
       const endpoint = await start(t);
       endpoint.setAnswer({ fault, body: '0123456789', dripMs: 5 });
       const { ended: found, head, body } = await rawPost(endpoint);
@@ -48,7 +48,7 @@ describe('the faults of the fake token endpoint', { concurrency: true }, () => {
   });
 });
 
-describe('the end of the fake token endpoint', { concurrency: true }, () => {
+describe('closing the fake token endpoint', { concurrency: true }, () => {
   test('is final, and close() can be repeated', async () => {
     const endpoint = await startFakeTokenEndpoint();
     endpoint.setAnswer({ fault: 'hang' });

@@ -36,7 +36,7 @@ describe('the log of the fake token endpoint', { concurrency: true }, () => {
     assert.doesNotMatch(JSON.stringify(endpoint.requests), /test-secret|secret-assertion/);
   });
 
-  test('has the kind of authentication', async (t) => {
+  test('has the authentication method', async (t) => {
     const endpoint = await start(t);
     await post(endpoint, GRANT);
     await post(endpoint, { ...GRANT, client_id: 'a', client_assertion: 'x' });
@@ -136,7 +136,7 @@ describe('the scripts of the fake token endpoint', { concurrency: true }, () => 
     await assert.rejects(other.close(), /answer has no state, only status/);
   });
 
-  test('end with restore(), as do changed secrets and lives', async (t) => {
+  test('end with restore(), as do changed secrets and lifetimes', async (t) => {
     const endpoint = await start(t);
     endpoint.setSecret('test-client', 'new');
     endpoint.setSecret('other', 'x');
@@ -203,7 +203,7 @@ describe('the fake token endpoint refuses', { concurrency: true }, () => {
     });
   }
 
-  test('the wrong arguments of its methods', async (t) => {
+  test('invalid arguments of its methods', async (t) => {
     const endpoint = await start(t);
     for (const [call, message] of [
       [() => endpoint.setDelay(-1), /^ms must be/],

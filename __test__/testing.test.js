@@ -16,7 +16,7 @@ function decode(token) {
 }
 
 describe('the fake token endpoint answers like Keycloak', { concurrency: true }, () => {
-  test('with the headers and members of a granted token', async (t) => {
+  test('with the headers and fields of a granted token', async (t) => {
     const endpoint = await start(t);
     const { status, headers, text } = await post(endpoint);
     assert.equal(status, 200);
@@ -136,7 +136,7 @@ describe('the tokens of the fake token endpoint', { concurrency: true }, () => {
     assert.equal(decode(answer.access_token).claims.scope, 'a b');
   });
 
-  test('have the wanted length, within a few bytes', async (t) => {
+  test('have the requested length, within a few bytes', async (t) => {
     for (const tokenSize of [2000, 8191, 65_536]) {
       const { length } = (await start(t, { tokenSize })).issueToken();
       assert.ok(length <= tokenSize && length > tokenSize - 8, `${length} for ${tokenSize}`);

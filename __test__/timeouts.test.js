@@ -14,7 +14,7 @@ const LIMIT_MS = 30_000;
 /** The maximum number of concurrent requests to one server. */
 const SLOTS = 64;
 
-describe('the error of a deadline names', { timeout: LIMIT_MS }, () => {
+describe('the error after a missed deadline names', { timeout: LIMIT_MS }, () => {
   const noEndpoint = { tokenEndpoint: undefined };
   for (const [name, optionsFor, stage] of [
     [

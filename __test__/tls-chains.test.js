@@ -27,7 +27,7 @@ const POLICIES = 'certificatePolicies=critical,1.2.3.4';
 
 const { ca: root, issue } = makeCertificates();
 
-/** A server that sends its certificate and the certificates above it. */
+/** A server that sends its certificate and those above it. */
 const sending = (server, ...above) => ({
   ...server,
   cert: [server, ...above].map(({ cert }) => cert).join(''),
@@ -139,9 +139,9 @@ const SIGNATURE = {
 const KEY_USAGE = /keyUsage does not fit a server/;
 const ONLY_INTERMEDIATE = /only an intermediate authority is trusted/;
 
-// [the name, a function that makes the chain, the result of the manager, TLS settings of the
-// server]. The result is 'token', or the manager's error if Node refuses too; `stricter` is the
-// error if only the manager refuses, and `lenient` is Node's code if only Node refuses.
+// [the name, a function that makes the chain, the manager's result, the server's TLS settings]. The
+// result is 'token', or the manager's error if Node refuses too; `stricter` is the error if only
+// the manager refuses, and `lenient` is Node's code if only Node refuses.
 const ROWS = [
   ['an ordinary leaf', leaf(), 'token'],
   ['a root of version 1', below({ extensions: '' }), 'token'],
@@ -159,12 +159,12 @@ const ROWS = [
   ['a root signed with its old key, without the old root', newWithOld, ONLY_INTERMEDIATE],
   ['a root with an unknown critical extension', belowWith(UNKNOWN), /critical/],
   ['a root with critical certificatePolicies', belowWith(POLICIES), 'token'],
-  ['a root of P-384', below({ key: 'P-384', sign: '-sha384' }), 'token'],
-  ['a root of Ed25519', below({ key: 'Ed25519', sign: '' }, { sign: '' }), 'token'],
-  ['a root of RSA, SHA-512', below({ key: 'RSA 2048' }, { sign: '-sha512' }), 'token'],
-  ['a root of RSA with exponent 3', below({ key: 'RSA 2048 with exponent 3' }), 'token'],
-  ['a root of RSA 1024', below({ key: 'RSA 1024' }), WEAK],
-  ['a signature by RSA-PSS', below({ key: 'RSA 2048' }, { sign: pss }), 'token'],
+  ['a P-384 root', below({ key: 'P-384', sign: '-sha384' }), 'token'],
+  ['an Ed25519 root', below({ key: 'Ed25519', sign: '' }, { sign: '' }), 'token'],
+  ['an RSA root, SHA-512', below({ key: 'RSA 2048' }, { sign: '-sha512' }), 'token'],
+  ['an RSA root with exponent 3', below({ key: 'RSA 2048 with exponent 3' }), 'token'],
+  ['a 1024-bit RSA root', below({ key: 'RSA 1024' }), WEAK],
+  ['an RSA-PSS signature', below({ key: 'RSA 2048' }, { sign: pss }), 'token'],
   ['SHA-1', below({ key: 'RSA 2048' }, { sign: '-sha1' }), /./, { ciphers: 'DEFAULT@SECLEVEL=0' }],
   ['a pathlen that suffices', chain([{ extensions: `${CA},pathlen:1` }, {}]), 'token'],
   ['a pathlen that does not suffice', chain([{ extensions: `${CA},pathlen:0` }, {}]), /pathlen/],
@@ -188,8 +188,8 @@ const ROWS = [
   ['name constraints of the intermediate that permit the server', beneathWith(permitted), 'token'],
   ['name constraints of the intermediate that exclude the server', beneathWith(excluded), /./],
   ['an expired intermediate', beneath({ validity: EXPIRED }), /expired/],
-  ['an intermediate of P-384', beneath({ key: 'P-384' }), 'token'],
-  ['an intermediate of P-521', beneath({ key: 'P-521' }), SIGNATURE],
+  ['a P-384 intermediate', beneath({ key: 'P-384' }), 'token'],
+  ['a P-521 intermediate', beneath({ key: 'P-521' }), SIGNATURE],
   ['an intermediate with a key for RSA-PSS', beneath({ key: 'RSA-PSS' }), SIGNATURE],
   ['6 intermediates', chain(Array(7).fill({})), 'token'],
   ['20 intermediates', chain(Array(21).fill({})), { stricter: /more than six intermediate/ }],
@@ -244,11 +244,11 @@ const ROWS = [
   ['a leaf for code signing', leafWith('extendedKeyUsage=codeSigning'), /./],
   ['an expired leaf', leaf({ validity: EXPIRED }), /expired/],
   ['a leaf that is not valid yet', leaf({ validity: FUTURE }), /not valid yet/],
-  ['a leaf of P-384', leaf({ key: 'P-384' }), 'token'],
-  ['a leaf of P-521', leaf({ key: 'P-521' }), HANDSHAKE],
-  ['a leaf of Ed25519', leaf({ key: 'Ed25519' }), 'token'],
-  ['a leaf of RSA', leaf({ key: 'RSA 2048' }), 'token'],
-  ['a leaf of RSA 1024', leaf({ key: 'RSA 1024' }), WEAK],
+  ['a P-384 leaf', leaf({ key: 'P-384' }), 'token'],
+  ['a P-521 leaf', leaf({ key: 'P-521' }), HANDSHAKE],
+  ['an Ed25519 leaf', leaf({ key: 'Ed25519' }), 'token'],
+  ['an RSA leaf', leaf({ key: 'RSA 2048' }), 'token'],
+  ['a 1024-bit RSA leaf', leaf({ key: 'RSA 1024' }), WEAK],
   ['a leaf with a key for RSA-PSS', leaf({ key: 'RSA-PSS' }), HANDSHAKE],
   ['ECDSA by P-256 with SHA-384', leaf({ sign: '-sha384' }), 'token'],
   ['ECDSA by P-256 with SHA-512', leaf({ sign: '-sha512' }), SIGNATURE],
@@ -267,7 +267,7 @@ const ROWS = [
   ['another IP address', leaf({ extensions: 'subjectAltName=IP:127.0.0.2' }), /127\.0\.0\.2/],
   ['a wildcard for the only label', leaf({ extensions: 'subjectAltName=DNS:*' }), /./],
   [
-    'a fitting common name beside another subjectAltName',
+    'a matching common name beside another subjectAltName',
     leaf({ ...commonName, extensions: OTHER_NAME }),
     /a\.example/,
   ],

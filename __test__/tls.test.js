@@ -25,9 +25,9 @@ const pair = ({ key, cert }) => ({ key, cert });
 const secure = (certificate = ours.server) => ({ tls: pair(certificate) });
 
 describe('trust', { timeout: LIMIT_MS }, () => {
-  it('the manager refuses an unknown authority at once, with advice', async (t) => {
+  it('the manager refuses an unknown authority immediately, with advice', async (t) => {
     const { endpoint, manager, open } = await start(t, {}, secure());
-    // The first manager may request the authorities from Node, which costs a connection.
+    // The first manager may request the authorities from Node, which takes one more connection.
     await rejection(open().getToken(), 'ERR_KEYCLOAK_TLS');
     const before = endpoint.connectionCount;
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_TLS');
@@ -51,12 +51,12 @@ describe('trust', { timeout: LIMIT_MS }, () => {
     await rejection(open({ ca: foreign.ca.cert }).getToken(), 'ERR_KEYCLOAK_TLS');
   });
 
-  it('the next acquisition uses a replaced `caFile`', async (t) => {
+  it('the next acquisition uses the new content of `caFile`', async (t) => {
     const { server, url } = await startApi(t, () => tokenJson(), secure());
     const caFile = makeFile(t, ours.ca.cert);
     const manager = openManager(t, { tokenEndpoint: url, caFile });
     await manager.getToken();
-    // The server has a new authority, which new connections must trust.
+    // The server's certificate has a new authority, which new connections must trust.
     server.setSecureContext(pair(foreign.server));
     server.closeAllConnections();
     fs.writeFileSync(caFile, foreign.ca.cert);
@@ -130,7 +130,7 @@ for (const [scheme, options, endpointOptions] of [
 describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () => {
   const CHUNKED = 'Transfer-Encoding: chunked';
   const OAUTH = '{"error":"invalid_client"}';
-  // [the name, the code of the error or a token, the status, the body, a field of the head]
+  // [the name, the error's code or `token`, the status, the body, a header]
   for (const [name, code, status = '200 OK', body = tokenJson(), field = 'X-A: b'] of [
     ['gives its token if it has no length and its JSON object is complete', 'token'],
     [
@@ -155,8 +155,8 @@ describe('a response that ends without close_notify', { timeout: LIMIT_MS }, () 
       '400 Bad',
       OAUTH.slice(0, -1),
     ],
-    ['is an HTTP error by its status', 'HTTP', '401 No', '<html>'],
-    ['is a redirect by its status', 'PROTOCOL', '302 Found', ''],
+    ['is an HTTP error because of its status', 'HTTP', '401 No', '<html>'],
+    ['is a redirect because of its status', 'PROTOCOL', '302 Found', ''],
   ]) {
     it(name, async (t) => {
       const server = tls.createServer(pair(ours.server));

@@ -83,7 +83,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  test('runs in the async context of the constructor, as clientSecret does', async (t) => {
+  test("runs in the constructor's async context, as clientSecret does", async (t) => {
     const context = new AsyncLocalStorage();
     const seen = [];
     const clientSecret = () => {
@@ -345,7 +345,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     });
   }
 
-  test('ends at the deadline even if the stream of its answer ignores the signal', async (t) => {
+  test('ends at the deadline even if its response stream ignores the signal', async (t) => {
     let isCancelled = false;
     const cancel = () => {
       isCancelled = true;
@@ -356,7 +356,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
     await until(() => isCancelled, 'the body is cancelled');
   });
 
-  test('may present a client certificate, which takes no credential', async (t) => {
+  test('may present a client certificate, and then needs no other credential', async (t) => {
     const forms = [];
     const tokenFetch = async (_url, { body }) => {
       forms.push(Object.fromEntries(new URLSearchParams(body)));
@@ -400,7 +400,7 @@ describe('a request of the function', { timeout: LIMIT_MS }, () => {
   });
 });
 
-test('tokenFetch excludes the options for connections, and one error reports all faults', (t) => {
+test('tokenFetch excludes connection options, and one error reports all faults', (t) => {
   const certificate = { clientCertificate: 'x', clientKeyFile: '/y' };
   const options = { ca: 'x', caFile: '/x', proxy: false, skipTlsVerify: true, ...certificate };
   const excluded = { ...options, tokenEndpoint: ENDPOINT, clientId: '', tokenFetch: true };

@@ -1,7 +1,7 @@
 'use strict';
 
-// Every source of trust, with the authority of the server and with another authority. The manager
-// must accept or refuse the server's certificate as Node does in the same process.
+// Every source of trust, with the server's authority and with another authority. The manager must
+// accept or refuse the server's certificate as Node does in the same process.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -93,7 +93,7 @@ const ROWS = [
   ['NODE_TLS_REJECT_UNAUTHORIZED=0', true, { env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } }],
   ['NODE_TLS_REJECT_UNAUTHORIZED=1', false, { env: { NODE_TLS_REJECT_UNAUTHORIZED: '1' } }],
   ['a self-signed certificate in NODE_EXTRA_CA_CERTS', true, byAlone],
-  ['a self-signed certificate in the store of OpenSSL', true, inStore],
+  ["a self-signed certificate in OpenSSL's store", true, inStore],
   ['an unlisted self-signed certificate', false, { server: alone }],
   ['NODE_EXTRA_CA_CERTS set at run time', false, { set: extra(known.ca).env }],
   ['NODE_EXTRA_CA_CERTS that cannot be read', false, extra({ certFile: '/nowhere/ca.pem' })],
@@ -105,7 +105,7 @@ const ROWS = [
   ],
   ['NODE_EXTRA_CA_CERTS with a relative path', true, fromElsewhere],
   [
-    'NODE_EXTRA_CA_CERTS that only the first user can read',
+    'NODE_EXTRA_CA_CERTS that only the original user can read',
     true,
     { ...extra(known.ca), change: asOther.change },
   ],
@@ -121,7 +121,7 @@ const ROWS = [
 
 describe('trust', { concurrency: 2 }, () => {
   /**
-   * Runs `verdicts.js` with a row's settings and returns the verdicts of the manager and of Node;
+   * Runs `verdicts.js` with a row's settings and returns the manager's and Node's verdicts;
    * `undefined` if the function skips the test.
    */
   async function verdicts(t, { server = known.server, env, execArgv, major, ...more }) {
@@ -144,7 +144,7 @@ describe('trust', { concurrency: 2 }, () => {
   }
 
   for (const [name, isTrusted, row] of ROWS) {
-    test(`${name}: ${isTrusted ? 'trusted' : 'not trusted'}, as by Node`, async (t) => {
+    test(`${name}: ${isTrusted ? 'trusted' : 'not trusted'}, as with Node`, async (t) => {
       const seen = await verdicts(t, row);
       if (seen === undefined) return;
       assert.equal(seen.node === true, isTrusted, `Node: ${seen.node}`);
@@ -152,7 +152,7 @@ describe('trust', { concurrency: 2 }, () => {
     });
   }
 
-  test('the error names an unusable file of NODE_EXTRA_CA_CERTS', async (t) => {
+  test('the error names an unusable file in NODE_EXTRA_CA_CERTS', async (t) => {
     for (const [certFile, fault] of [
       ['/nowhere/ca.pem', 'is unreadable: No such file'],
       [__filename, 'contains no usable certificate'],

@@ -1,6 +1,6 @@
 'use strict';
 
-// The parts of a token request and of a token's life that the options determine.
+// The parts of a token request and of a token's lifetime that the options determine.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
@@ -31,7 +31,7 @@ describe('the options of a request', { concurrency: true }, () => {
     });
   }
 
-  test('move the soft end, at most to half of the life', async (t) => {
+  test('move the soft expiry, at most to half of the lifetime', async (t) => {
     for (const [tokenExpiryBufferSeconds, soft] of [
       [undefined, 240],
       [0, 299],

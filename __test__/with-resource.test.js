@@ -11,7 +11,7 @@ const { CLIENT, rejection, start, times } = require('./support/manager.js');
 const bearer = ({ headers }) => headers.authorization.replace('Bearer ', '');
 
 describe('withResource', { concurrency: true }, () => {
-  test('returns a manager for another API that shares token, flights and counters', async (t) => {
+  test('returns a manager for another API that shares the token, flights and counters', async (t) => {
     const { api, endpoint, manager } = await startBoth(t);
     const other = await startApi(t);
     const derived = manager.withResource({ baseUrl: `${other.url}/v1`, userHeader: 'X-User' });
@@ -40,7 +40,7 @@ describe('withResource', { concurrency: true }, () => {
     assert.equal(await manager.getToken(), 'token-3');
   });
 
-  test('needs no resource of the manager, and gives it none', async (t) => {
+  test('does not need the option resource, and does not set it', async (t) => {
     const { manager } = await start(t);
     const api = await startApi(t);
     assert.equal((await manager.withResource({ baseUrl: api.url }).fetch('/a')).status, 200);
@@ -69,7 +69,7 @@ describe('withResource', { concurrency: true }, () => {
   test('keeps the history of routes if the program calls it for each request', async (t) => {
     let count = 0;
     const { manager } = await start(t);
-    // One replica of several refuses the second token of the first route.
+    // The API refuses the first and the fourth request, as one replica of several may do.
     const api = await startApi(t, () => {
       count += 1;
       return [count === 1 || count === 4 ? 401 : 200, {}, ''];
@@ -77,7 +77,8 @@ describe('withResource', { concurrency: true }, () => {
     const call = () => manager.withResource({ baseUrl: api.url }).fetch('/agents');
     assert.equal((await call()).status, 200);
     assert.equal((await call()).status, 200);
-    // If this call is immediate, it repeats the token; a second later, it gets a new token.
+    // The manager sends this call once more: at once with the same token, or a second later with a
+    // new token.
     assert.equal((await call()).status, 200, 'sent once more');
     assert.equal(api.requests.length, 5);
   });
@@ -98,7 +99,7 @@ describe('withResource', { concurrency: true }, () => {
     assert.equal(derived.snapshot().state, 'closed');
   });
 
-  test('returns a manager that follows a change of the configuration', async (t) => {
+  test('returns a manager that applies a configuration change', async (t) => {
     const { endpoint, manager } = await start(t);
     const api = await startApi(t);
     const derived = manager.withResource({ baseUrl: api.url });
@@ -129,9 +130,17 @@ describe('withResource', { concurrency: true }, () => {
       { baseUrl: 'http://api.example' },
       /baseUrl: expected an https URL/,
     ],
-    ['an unknown member', { baseUrl: 'https://a', url: 'b' }, /resource\.url: no such option/],
-    ['a wrong header', { baseUrl: 'https://a', userHeader: 'Cookie' }, /resource\.userHeader: exp/],
-    ['a wrong fetch', { baseUrl: 'https://a', fetch: 1 }, /resource\.fetch: expected a function/],
+    ['an unknown property', { baseUrl: 'https://a', url: 'b' }, /resource\.url: no such option/],
+    [
+      'an invalid header',
+      { baseUrl: 'https://a', userHeader: 'Cookie' },
+      /resource\.userHeader: exp/,
+    ],
+    [
+      'an invalid fetch',
+      { baseUrl: 'https://a', fetch: 1 },
+      /resource\.fetch: expected a function/,
+    ],
   ];
   for (const [what, resource, message] of refused) {
     test(`refuses ${what}`, async (t) => {
@@ -148,7 +157,7 @@ describe('withResource', { concurrency: true }, () => {
     }
   });
 
-  test('reports the exception of a getter of the resource', async (t) => {
+  test('reports an exception from a getter of the resource', async (t) => {
     const { manager } = await start(t);
     const cause = new RangeError('unreadable');
     const resource = {

@@ -15,7 +15,7 @@ const program = (t, { tokenEndpoint }, task) =>
   run(t, 'workers.js', [tokenEndpoint, task], { execArgv: ['--expose-gc'] });
 
 describe('worker threads', { timeout: LIMIT_MS }, () => {
-  it('have their own tokens, and one native thread in common', { skip: isLinux }, async (t) => {
+  it('have their own tokens, and share one native thread', { skip: isLinux }, async (t) => {
     const endpoint = await start(t);
     const seen = await program(t, endpoint, 'share').result();
     assert.equal(seen.tokens, 4);
