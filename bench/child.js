@@ -1,6 +1,6 @@
 'use strict';
 
-// Runs a program of `children/` in a fresh process.
+// Runs a program in `children/` in a fresh process.
 
 const { execFile } = require('node:child_process');
 const path = require('node:path');

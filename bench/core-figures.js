@@ -1,7 +1,7 @@
 'use strict';
 
-// Gets the figures of the core on simulated time: a test of `crates/manager/tests` counts them,
-// checks their bars and writes them to a file.
+// Gets the core's figures on simulated time: a test of `crates/manager/tests` counts them, checks
+// their bars and writes them to a file.
 
 const { execFile } = require('node:child_process');
 const fs = require('node:fs');
@@ -12,8 +12,8 @@ const { promisify } = require('node:util');
 const LIMIT_MS = 240_000;
 
 /**
- * Returns the figures that a test writes under the given name. `file` is the file of the test;
- * `flags` are further arguments of `cargo test`.
+ * Returns the figures that a test writes under the given name. `file` is the test's file; `flags`
+ * are further arguments of `cargo test`.
  */
 async function coreFigures(name, test, options = {}) {
   const { file = 'figures', flags = [], env, limitMs = LIMIT_MS } = options;

@@ -10,10 +10,10 @@ const PROGRAM = path.join(__dirname, 'children', 'endpoint.js');
 
 /**
  * Calls `use` with a token endpoint, and stops the endpoint afterwards. `counts()` returns the
- * number of requests and connections so far, and the versions of TLS.
+ * number of requests and connections so far, and the TLS versions.
  *
  * @param {object} options
- * @param {number} [options.expiresIn] life of a token in seconds, default 3600
+ * @param {number} [options.expiresIn] token lifetime in seconds, default 3600
  * @param {number} [options.delayMs] the delay of an answer, default 0
  * @param {boolean} [options.closeConnections] whether the endpoint ends the connection after each
  *   answer

@@ -1,8 +1,8 @@
 'use strict';
 
-// Our side with telemetry: with the metrics or also the spans of a real OpenTelemetry SDK, or with a
-// subscriber on every channel. A program with subscribers measures no other side of ours, because
-// the channels belong to the process.
+// Our side with telemetry: with the metrics, or the metrics and spans, of a real OpenTelemetry SDK,
+// or with a subscriber on every channel. A program with subscribers measures no other side of ours,
+// because the channels belong to the process.
 
 const { subscribe } = require('node:diagnostics_channel');
 const { loadPackages, startSdk } = require('../__test__/telemetry/support.js');
@@ -28,9 +28,9 @@ const SPAN_ATTRIBUTES = {
 };
 
 /**
- * Returns functions that create our manager, given the function that does so without telemetry. The
- * sides whose names start with `sdk` make the same calls of the SDK, without the telemetry of the
- * package.
+ * Each function takes `makeOurs`, which creates our manager, and returns a function that does so
+ * with telemetry. The sides whose names start with `sdk` make the same SDK calls without the
+ * package's telemetry.
  */
 const makers = {
   async metrics(makeOurs) {
@@ -81,7 +81,7 @@ async function bareSdk() {
   return { api, context: api.ROOT_CONTEXT, record, tracer };
 }
 
-/** Calls `record` with the start of each call of `getToken` after its end. */
+/** After each call of `getToken`, calls `record` with the time at which the call started. */
 function observed(makeOurs, record) {
   return (...args) => {
     const manager = makeOurs(...args);

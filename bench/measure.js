@@ -1,6 +1,6 @@
 'use strict';
 
-// Statistics, clocks and counts of the scenarios. They compare two sides by the median of the
+// Statistics, clocks and counts for the scenarios, which compare two sides by the median of the
 // ratios of all rounds: a disturbance affects both sides of a round equally, but would change a
 // ratio of two medians.
 
@@ -62,7 +62,7 @@ function absolute({ figure, unit = '', ours, other, against = 'plain', atMost })
   };
 }
 
-/** Returns a row with the median of our rounds, next to the median of the plain class. */
+/** Returns a row with the median of our rounds, next to the plain class's median. */
 function absoluteMedian({ ours, plain }, row) {
   return absolute({ ...row, ours: median(ours), other: median(plain) });
 }
@@ -90,7 +90,7 @@ function threadCpuNs() {
   return Number(fs.readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ', 1)[0]);
 }
 
-/** Returns the number of sockets of this process. */
+/** Returns this process's number of sockets. */
 function socketCount() {
   const isSocket = (descriptor) => {
     try {
@@ -105,7 +105,7 @@ function socketCount() {
 
 /**
  * Measures the named sides in every round, in an order that changes from round to round. Returns
- * the values of each side, without the rounds of `warmUp`.
+ * each side's values, without the `warmUp` rounds.
  */
 async function measureSides(names, { rounds, warmUp = 0 }, measure) {
   const values = Object.fromEntries(names.map((name) => [name, []]));

@@ -1,6 +1,6 @@
 'use strict';
 
-// Runs a program in its own process and calls its methods by messages. The parent uses
+// Runs a program in its own process and calls its methods through messages. The parent uses
 // `RemoteProcess`, the program uses `serve`.
 
 const { spawn } = require('node:child_process');

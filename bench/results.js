@@ -9,7 +9,7 @@ const { withUnit } = require('./table.js');
 
 const FOLDER = path.join(__dirname, 'results');
 
-/** The bars of the plot: the scenario, the beginning of the figure's name, the name of the bar. */
+/** The plot's bars: the scenario, the beginning of the figure's name, and the bar's name. */
 const GLANCE = [
   ['cached', 'cached, Node 24', 'a call while a token is held'],
   ['acquisition', 'acquire, warm http, wall', 'acquisition, kept connection, http'],
@@ -28,8 +28,8 @@ const SIDES = { plain: 'the plain class', raw: "Node's client" };
 const write = (name, text) => fs.writeFileSync(path.join(FOLDER, name), text);
 
 /**
- * Returns the bar of a figure: the greatest ratio of its rows. The ratio compares ours with the
- * best other side. A scenario that failed has no bar.
+ * Returns a figure's bar: the greatest ratio of its rows. The ratio compares ours with the best
+ * other side. A scenario that failed has no bar.
  */
 function ratioOf(scenarios, [name, figure, title]) {
   const { rows = [] } = scenarios.find((scenario) => scenario.name === name) ?? {};

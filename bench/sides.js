@@ -6,7 +6,7 @@
 
 const credentials = require('./credentials.js');
 
-/** The number of managers of a portal that requests many tokens. */
+/** The number of managers in a portal that requests many tokens. */
 const MANY = 1_000;
 
 const silent = { error() {}, warn() {}, info() {}, debug() {} };

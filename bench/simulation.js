@@ -1,8 +1,8 @@
 'use strict';
 
 // Runs the sides that are written in JavaScript on simulated time: `Date` and timers stand still
-// during a call, so the answers of the real endpoint take no simulated time. Our own core reads
-// clocks that JavaScript cannot set; `core-figures.js` runs it on simulated time.
+// during a call, so the real endpoint's answers take no simulated time. Our own core reads clocks
+// that JavaScript cannot set; `core-figures.js` runs it on simulated time.
 
 const { once } = require('node:events');
 const http = require('node:http');
@@ -36,7 +36,7 @@ async function callOnSimulatedTime(side, { calls, everyMs, status = 200, life })
     const manager = make(`http://127.0.0.1:${server.address().port}/token`);
     for (let call = 0; call < calls; call += 1) {
       if (call > 0) mock.timers.tick(everyMs);
-      // Only the request of this call counts.
+      // Only the number of requests counts, so a failed call is ignored.
       await manager.getToken().catch(() => {});
     }
     return requests;

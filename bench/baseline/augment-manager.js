@@ -2,7 +2,7 @@
 
 /**
  * Behaves like the token manager of the augment plugin, a class that this package replaces. The
- * copy includes the faults of that class, as far as the benchmarks compare them.
+ * copy includes that class's faults, as far as the benchmarks compare them.
  */
 
 const { post } = require('../post.js');
@@ -43,7 +43,7 @@ class AugmentTokenManager {
     }
     if (this.#pending === undefined) {
       this.#pending = this.#acquire(this.#generation).finally(() => {
-        // This line also clears the request of a later generation, as the original class does.
+        // This line also clears a later generation's request, as the original class does.
         this.#pending = undefined;
       });
     }

@@ -1,7 +1,7 @@
 'use strict';
 
 // Measures acquisitions of the named sides in interleaved blocks: the time until the token arrives,
-// and the CPU time of the main thread.
+// and the main thread's CPU time.
 
 const { setImmediate: turnOfTheLoop } = require('node:timers/promises');
 const { measureSides, median, threadCpuNs } = require('../measure.js');
@@ -10,8 +10,8 @@ const { loadSide } = require('../sides.js');
 const NS_PER_US = 1000;
 
 /**
- * Runs acquisitions of a manager, one after the other, and returns the ms of each. The function
- * does little else, because the measurement would include it.
+ * Runs acquisitions of a manager, one after the other, and returns the time of each in ms. The
+ * function does little else, because the measurement would include that work.
  */
 async function acquireMany(manager, count) {
   const times = new Float64Array(count);
@@ -23,7 +23,7 @@ async function acquireMany(manager, count) {
   return times;
 }
 
-/** Runs acquisitions; returns their median time in ms, and the µs of CPU for each. */
+/** Runs acquisitions; returns their median time in ms, and the CPU time of each in µs. */
 async function acquireBlock(manager, count) {
   // Collects the garbage of loading and of other sides before the measurement.
   gc({ type: 'minor' });

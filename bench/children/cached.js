@@ -1,9 +1,9 @@
 'use strict';
 
 // Measures reads while the manager holds a token: nanoseconds per call of each side, round by
-// round. With `threads`, each of this number of workers has a manager of each side, and all workers
-// read from the same side at the same time. The result is then the wall time per call, over the
-// calls of all workers.
+// round. With `threads`, each of that many workers has a manager of each side, and all workers read
+// from the same side at the same time. The result is then the wall time divided by the calls of all
+// workers.
 
 const { once } = require('node:events');
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
@@ -25,8 +25,8 @@ async function readMany(manager, calls) {
 }
 
 /**
- * Returns the number of reads that take this time, but at most `most`, because some sides are 1,000
- * times slower.
+ * Returns the number of reads that take this time, from `LEAST_CALLS` to `most`. Some sides are
+ * 1,000 times slower than others.
  */
 async function callsFor(manager, milliseconds, most) {
   await readMany(manager, PROBE_CALLS);
@@ -35,7 +35,7 @@ async function callsFor(manager, milliseconds, most) {
 }
 
 /**
- * Makes a manager of each side and gets its token. `preload` are the sides that only change the
+ * Makes a manager of each side and gets its token. `preload` lists the sides that only change the
  * process.
  */
 async function makeReader({ url, names, preload = [] }) {

@@ -10,12 +10,11 @@ const { randomBytes } = require('node:crypto');
 const { once } = require('node:events');
 const { serve } = require('../remote.js');
 
-/** The cache of one rival finds its token by the scope that OpenID Connect does not define. */
+/** One rival's cache finds its token by the scope here that OpenID Connect does not define. */
 const GRANTED_SCOPE = 'bench profile email';
 const IDLE_CONNECTION_MS = 120_000;
 /**
- * With these roles, a token is as long as the token of a service account with a few roles: about
- * 1.3 KB.
+ * With these roles, a token is as long as that of a service account with a few roles: about 1.3 KB.
  */
 const ROLES = 'manage-account view-profile '.repeat(20);
 const SIGNATURE = randomBytes(256).toString('base64url');
@@ -34,7 +33,7 @@ async function start({ expiresIn = 3600, delayMs = 0, closeConnections = false, 
   const handle = (request, response) => {
     counts.requests += 1;
     request.resume().on('end', () => {
-      // The endpoint verifies no proof, because a verification would be the larger part of a call.
+      // The endpoint verifies no proof, because the verification would take most of a call's time.
       const tokenType = request.headers.dpop === undefined ? 'Bearer' : 'DPoP';
       if (delayMs > 0) setTimeout(answer, delayMs, response, tokenType);
       else answer(response, tokenType);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Measures calls on behalf of many users: the time of each call, and the CPU time of the main
-// thread. The calls come at a fixed rate, and a page of the portal makes several calls at once.
+// Measures calls on behalf of many users: the time of each call, and the main thread's CPU time.
+// Pages of a portal open at a fixed rate, and each page makes several calls at once.
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { quantile, threadCpuNs } = require('../measure.js');
@@ -17,7 +17,7 @@ const HOUR_SECONDS = 3600;
 
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** Returns a token with the length of a user's token, whose signature no side verifies. */
+/** Returns a token as long as a user's token. No side verifies its signature. */
 function tokenOf(user) {
   const exp = Math.floor(Date.now() / 1000) + HOUR_SECONDS;
   const claims = { exp, sub: `user-${user}`, roles: 'portal-user '.repeat(60) };

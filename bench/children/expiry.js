@@ -1,7 +1,7 @@
 'use strict';
 
 // Calls a side at a constant rate, whether or not earlier calls have settled, and reports the
-// results of the callers.
+// callers' results.
 
 const { quantile } = require('../measure.js');
 const { Floor, makeOurs, makePlain } = require('../sides.js');

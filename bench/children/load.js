@@ -1,6 +1,6 @@
 'use strict';
 
-// Measures the costs of loading the code and of the first token: time, resident memory, threads and
+// Measures what loading the code and the first token cost: time, resident memory, threads and
 // sockets.
 
 const fs = require('node:fs');
@@ -20,7 +20,7 @@ function look() {
 }
 
 module.exports = async ({ side, url }) => {
-  // Loads the code of the measurement first.
+  // Loads the measurement's own code first.
   look();
   const before = look();
   const start = performance.now();

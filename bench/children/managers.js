@@ -13,13 +13,13 @@ const { NS_PER_MS, median } = require('../measure.js');
 const { makeOurs, makePlain } = require('../sides.js');
 
 const LOOK_MS = 1;
-/** The number of calls of each manager per second while the managers replace their tokens. */
+/** The number of calls to each manager per second while the managers replace their tokens. */
 const CALLS_PER_SECOND = 5;
 const SETTLE_MS = 60;
 const SETTLE_ROUNDS = 3;
 /**
- * Our own limit for one origin. Without a limit the plain class would open a socket for each
- * manager.
+ * The package's own limit for one origin. Without a limit, the plain class would open a socket for
+ * each manager.
  */
 const SOCKETS = 64;
 const NODE_POOL = 4;
@@ -78,8 +78,8 @@ function makerOf({ side, url, secretFile }) {
 
 module.exports = async ({ count, makings = 1, replacedAfterSeconds, ...options }) => {
   const make = makerOf(options);
-  // Starts Node's own threads and loads everything that a first manager needs before the
-  // measurement.
+  // Before the measurement, starts Node's own threads and loads everything that a first manager
+  // needs.
   await Promise.all(Array.from({ length: NODE_POOL }, () => fs.promises.readFile(__filename)));
   await sleep(SETTLE_MS);
   const threadsBefore = threads();

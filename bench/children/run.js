@@ -1,6 +1,6 @@
 'use strict';
 
-// Arguments: the name of a program of this folder, and its options as JSON. The last line of the
+// Arguments: the name of a program in this folder, and its options as JSON. The last line of the
 // output is the result as JSON. This file loads no other module, because some programs measure load
 // time.
 

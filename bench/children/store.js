@@ -1,8 +1,8 @@
 'use strict';
 
-// Measures managers that share a store with this client: their first tokens while the store has one,
-// with the first tokens of managers without a store; callers at the same time while the store is
-// empty; or one caller.
+// Measures managers that share a store through this client: their first tokens from the store,
+// beside the first tokens of managers without a store; concurrent callers while the store is empty;
+// or one first token.
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { openStore } = require('../../__test__/store/stores.js');
@@ -33,7 +33,7 @@ const MEASUREMENTS = {
   /** Returns the times of the first tokens, in ms. Each pair of a hit and a login is one round. */
   async hits(open, url, rounds) {
     let [token, next] = [await tokenOf(open)];
-    // No caller waits for the write of a token.
+    // No call waits until its token is written, so this waits until the store returns it.
     while (next !== token) {
       await delay(POLL_MS);
       [token, next] = [next, await tokenOf(open)];

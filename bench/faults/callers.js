@@ -1,17 +1,14 @@
 'use strict';
 
 // The callers of one side and their results. The true time, which is the server's, decides whether
-// a token is valid, because some faults change the clocks of this process.
+// a token is valid, because some faults change this process's clocks.
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { inspect } = require('node:util');
 
 /** A caller counts as hung if it waits longer than its limit plus this time. */
 const SLACK_MS = 1_000;
-/**
- * The time limit for a manager to notice a jump of the clocks. The limit includes slack for a busy
- * machine.
- */
+/** The time limit for a manager to notice a jump of the clocks, and slack for a busy machine. */
 const CORRECTION_MS = 1_000;
 const CORRECTION_SLACK_MS = 250;
 
@@ -66,7 +63,7 @@ class Callers {
     this.isRenewed = false;
   }
 
-  /** Makes one call. With `abortAfterMs` every second caller aborts its call. */
+  /** Makes one call. With `abortAfterMs`, every second caller aborts its call. */
   call() {
     const { abortAfterMs } = this.#limits;
     const gives = abortAfterMs !== undefined && this.#figures.calls % 2 === 1;

@@ -15,7 +15,7 @@ const { make } = require('./make.js');
 const INTERVAL_MS = 10;
 const orders = new Orders();
 
-/** The true time in ms, without the jumps of the clocks. */
+/** The true time in ms, without the clocks' jumps. */
 const clock = {
   passedMs: 0,
   jumpedAt: Number.NEGATIVE_INFINITY,
@@ -122,8 +122,7 @@ const methods = {
     while ([...sides].some(isAwaited)) await delay(INTERVAL_MS);
   },
   /**
-   * Returns the figures of each side and ends this process; with `atOnce`, the process ends while
-   * flights are in progress.
+   * Returns each side's figures and ends this process; with `atOnce`, it ends during the flights.
    */
   async finish({ atOnce }) {
     clearInterval(ticking);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Formats the results of the table as Markdown, with totals.
+// Formats the table's results as Markdown, with totals.
 
 const { LIFE_SECONDS, BUFFER_SECONDS, REQUEST_TIMEOUT_MS } = require('./table.js');
 const { SIDES, SITUATIONS } = require('./run.js');
@@ -40,7 +40,7 @@ const mayRenew = (row, situation) => row.mayRenew?.includes(situation) ?? false;
 
 const bold = (text) => `**${text}**`;
 
-/** Returns the results of one side, worst first, with violations in bold. */
+/** Returns one side's results, worst first, with violations in bold. */
 function words(row, situation, figures) {
   if (figures === undefined) return '–';
   const { calls, hung, expired, late, shown, waited, failures, how, exitMs } = figures;
@@ -65,7 +65,7 @@ function words(row, situation, figures) {
   return parts.filter(Boolean).join(' · ');
 }
 
-/** Returns the totals of one side over all rows, with the keys of `TOTALS`. */
+/** Returns one side's totals over all rows, with the keys of `TOTALS`. */
 function totals(table, side) {
   const cells = table.flatMap(({ row, result }) =>
     Object.entries(result).map(([situation, sides]) => {
@@ -92,7 +92,7 @@ function faultsTable(table) {
   );
 }
 
-/** Returns the document. `about` states the date and the machine of the measurement. */
+/** Returns the document. `about` states when and on which machine the bench ran. */
 function markdown(table, about) {
   const [ours, plain] = SIDES.map((side) => totals(table, side));
   const together = markdownTable(

@@ -18,20 +18,17 @@ const SITUATIONS = ['held', 'none'];
 const CLIENT_ID = 'faults';
 const AT_ONCE = 8;
 const FAULT_MS = 2_000;
-/**
- * The time limits for the first token after the fault, because the plain class may never get a
- * token.
- */
+/** The time limits for the first token after the fault. The plain class may never get one. */
 const RECOVERY_LIMITS_MS = { ours: 20_000, plain: 5_000 };
-/** The time limit for the end of a process, on a busy machine. */
+/** The time limit for a process to end, on a busy machine. */
 const EXIT_LIMIT_MS = 5_000;
 /** The time limit after which the parent kills a process, which fails its row. */
 const CELL_LIMIT_MS = 60_000;
 
 /**
- * Starts all rows. Returns a promise of the figures of each row, keyed by the name of the row; the
- * keys of the figures are the situation and the side. A heavy row runs after the others, because
- * its endpoint would delay the other rows.
+ * Starts all rows. Returns `done`, and `results`, a map from each row's name to a promise of its
+ * figures, which are keyed by situation and side. A heavy row runs after the others, because its
+ * endpoint would delay the other rows.
  *
  * @param {typeof import('./table.js').rows} rows
  */

@@ -11,7 +11,7 @@ const path = require('node:path');
 const TOLERANCE_MS = 1_000;
 const NAMES = { work: 0n, fail: 1n, hang: 2n };
 
-/** Compiles the shim into a folder; returns the path of the library. */
+/** Compiles the shim into a folder; returns the library's path. */
 function buildShim(folder) {
   if (process.platform !== 'linux') {
     throw new Error('the shim changes clocks with LD_PRELOAD, which exists only on Linux');
@@ -23,7 +23,7 @@ function buildShim(folder) {
   return file;
 }
 
-/** Creates `ordersFile`, and returns the environment of a process that follows it. */
+/** Creates `ordersFile`, and returns the environment for a process that follows it. */
 function shimmed(shim, ordersFile) {
   fs.writeFileSync(ordersFile, new BigInt64Array(4));
   return { LD_PRELOAD: shim, FAULT_SHIM_FILE: ordersFile };

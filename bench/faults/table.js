@@ -9,9 +9,9 @@ const LIFE_SECONDS = 300;
 const BUFFER_SECONDS = 60;
 const REQUEST_TIMEOUT_MS = 3_000;
 const HOUR_MS = 3_600_000;
-/** An age between the start of the buffer and the end of the token. */
+/** An age between the start of the buffer and the token's expiry. */
 const STALE_AGE_MS = 245_000;
-/** A time longer than the deadline of a request. */
+/** A time longer than a request's deadline. */
 const PAST_DEADLINE_MS = REQUEST_TIMEOUT_MS + 500;
 /** A delay well below the deadline, and long enough for another event during the request. */
 const SLOW_MS = 400;
@@ -33,10 +33,10 @@ const setAnswer = (cell, answer) => each(cell, ([, endpoint]) => endpoint.setAns
 
 const restore = (cell) => each(cell, ([, endpoint]) => endpoint.restore());
 
-/** A fault in the answers of the endpoint, until the test restores the endpoint. */
+/** A fault in the endpoint's answers, until the test restores the endpoint. */
 const answering = (answer) => ({ begin: (cell) => setAnswer(cell, answer), end: restore });
 
-/** A page of a gateway that shows the request. */
+/** A gateway's page that shows the request. */
 const gatewayPage = ({ secret }) => ({
   status: 502,
   headers: { 'content-type': 'text/html' },
@@ -99,14 +99,14 @@ const withNames = (state) => ({
 
 /**
  * `none` lists the error codes that callers without a token get; if the list is empty, these
- * callers get a token. Further members, whose defaults are in `run.js`:
+ * callers get a token. Further properties, whose defaults are in `run.js`:
  *
  * - `begin`, `during`, `end`: functions that start the fault, run during the calls, and end the
  *   fault
  * - `lastsMs`: the duration
  * - `situations`: the situations to run, out of `held` and `none`
  * - `ages`: whether a held token becomes stale when the fault has begun
- * - `expiresIn`, `bufferSeconds`, `ageMs`: the life of the token
+ * - `expiresIn`, `bufferSeconds`, `ageMs`: the token's lifetime, buffer and age
  * - `isWarm`: whether callers without a token had a token before, and therefore a connection
  * - `credential`, `host`, `openFiles`, `abortAfterMs`: settings of the process that meets the fault
  * - `mayRenew`: the situations in which the wall clock may make the manager treat a token as
@@ -136,7 +136,7 @@ const rows = [
   }),
   row('connection reset', '', NETWORK, answering({ fault: 'reset' })),
   row('dead kept connection', 'acknowledges, never answers', TIMEOUT, {
-    // The life is so short that the client keeps the connection until the refresh.
+    // The lifetime is so short that the client keeps the connection until the refresh.
     expiresIn: 20,
     bufferSeconds: 10,
     ageMs: 12_000,
@@ -185,7 +185,7 @@ const rows = [
       ),
     async during({ client, arrived }) {
       await client.ask('startWorker');
-      // The request of the main thread, and the request of the worker.
+      // The main thread's request, and the worker's.
       await arrived(2);
       await client.ask('killWorker');
     },

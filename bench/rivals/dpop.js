@@ -1,6 +1,6 @@
 'use strict';
 
-// Calls of an API with DPoP by openid-client, the rival that supports it.
+// Calls to an API with DPoP through openid-client, the rival that supports DPoP.
 
 const { installRivals } = require('./index.js');
 const { loadOpenid } = require('./openid.js');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Tokens of users by token exchange with openid-client, and the cache that users write around it: a
-// map of at most so many entries, the least recently used out, whose callers share a request.
+// User tokens by token exchange with openid-client, and the cache that developers write around it:
+// a bounded map that drops the least recently used entry and whose callers share a request.
 
 const { installRivals } = require('./index.js');
 const { loadOpenid } = require('./openid.js');
@@ -9,10 +9,10 @@ const { loadOpenid } = require('./openid.js');
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const MOST = 10_000;
-/** The rival replaces a token this number of seconds before the end. */
+/** The rival replaces a token this number of seconds before its expiry. */
 const MARGIN_SECONDS = 1;
 
-/** Returns a function that returns the token of a user for an audience. */
+/** Returns a function that returns a user's token for an audience. */
 async function makeExchange(tokenEndpoint) {
   await installRivals();
   const { client, configure } = await loadOpenid();

@@ -1,7 +1,7 @@
 'use strict';
 
-// A cache of tokens in a store, as users write it around a library that has no cache: a Keyv with
-// the adapter of a server, and openid-client.
+// A token cache in a store, as developers write it around a library that has no cache: Keyv with a
+// server's adapter, and openid-client.
 
 const { createRequire } = require('node:module');
 const path = require('node:path');
@@ -10,7 +10,7 @@ const { loadOpenid } = require('./openid.js');
 const KEY = 'token';
 const MARGIN_SECONDS = 60;
 
-/** Resolves with a manager for a token endpoint. `modules` has Keyv and its adapter. */
+/** Resolves with a manager for a token endpoint. `modules` contains Keyv and its adapter. */
 async function openKeyvMap(tokenEndpoint, { modules, port }) {
   const { client, configure } = await loadOpenid();
   const load = createRequire(path.join(modules, 'index.js'));

@@ -6,8 +6,8 @@ const { clientId, clientSecret } = require('../credentials.js');
 
 /**
  * Imports openid-client. Returns the client, and a function that creates its configuration. The
- * configuration replaces discovery, which a client runs once, because the endpoint of the bench has
- * no metadata.
+ * configuration replaces discovery, which a client runs once, because the bench's endpoint has no
+ * metadata.
  */
 async function loadOpenid() {
   const client = await import('openid-client');

@@ -1,19 +1,19 @@
 'use strict';
 
-// The rivals: packages from npm that get client-credentials tokens, which the bench uses as their
+// The rivals: npm packages that get client-credentials tokens. The bench uses them as their
 // documentation says. `load()` imports the package and returns a function that creates a manager
 // with `getToken()` and `clearCache()` for a token endpoint. This file loads no package by itself,
-// because the bench measures the time of loading.
+// because the bench measures the load time.
 
 const { clientId, clientSecret } = require('../credentials.js');
 const { loadOpenid } = require('./openid.js');
 
-/** A rival replaces its token this number of seconds before the end. */
+/** A rival replaces its token this number of seconds before its expiry. */
 const MARGIN_SECONDS = 60;
 
 /**
- * The cache that users write around a library that has no cache. It keeps the token, and sends one
- * request at a time.
+ * The cache that developers write around a library that has no cache. It keeps the token, and sends
+ * one request at a time.
  */
 class TokenCache {
   #acquire;
@@ -47,7 +47,7 @@ class TokenCache {
   }
 }
 
-/** The rivals, keyed by the name of the package. */
+/** The rivals, keyed by package name. */
 const rivals = {
   'openid-client': {
     async load() {

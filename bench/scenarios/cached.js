@@ -1,6 +1,6 @@
 'use strict';
 
-// Measures a call while the manager holds a token: by one caller on each supported version of Node,
+// Measures a call while the manager holds a token: by one caller on each supported Node version,
 // and by eight worker threads. The scenario measures each rival in a process with only our side and
 // the floor. In a real program a call site sees one class, and V8 treats a call site of many
 // classes differently; another row measures that.
@@ -14,7 +14,7 @@ const { findRivals } = require('../rivals/index.js');
 const THREADS = 8;
 const TURN_MS = 12;
 
-/** `measure(names)` returns nanoseconds per call of the sides, round by round. */
+/** `measure(names)` returns each side's nanoseconds per call, round by round. */
 async function rowsOf(where, rivals, measure) {
   const row = (figure, perCall, ...side) =>
     compareSides(`${figure}, ${where}`, 'ns', perCall, [side])[0];

@@ -28,7 +28,7 @@ async function compareCalls(figure, rounds, calls) {
   return compare({ figure, unit: 'µs', ours, other, against: 'fetch', atMost: 1.1 });
 }
 
-/** Compares `manager.fetch` with DPoP with itself without DPoP, and with openid-client's DPoP. */
+/** Compares `manager.fetch` with DPoP to itself without DPoP, and to openid-client with DPoP. */
 async function compareDpop(tokenEndpoint, api, rounds) {
   const notes = [];
   const resource = { baseUrl: api };

@@ -1,8 +1,8 @@
 'use strict';
 
 // Measures the time until the first token of a fresh process over https. The process loads the
-// code, collects the certificates that Node trusts, connects and sends the request. The authority
-// of the endpoint is in NODE_EXTRA_CA_CERTS, so all sides trust the same certificates.
+// code, collects the certificates that Node trusts, connects and sends the request. The endpoint's
+// authority is in NODE_EXTRA_CA_CERTS, so all sides trust the same certificates.
 
 const { bestRival, compareSides, measureSides } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');

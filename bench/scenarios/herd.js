@@ -18,7 +18,7 @@ async function herdMs(manager) {
   return performance.now() - start;
 }
 
-/** Returns the wall time and the requests of each side, round by round. */
+/** Returns each side's wall time and requests, round by round. */
 function measure(rounds) {
   return withEndpoint({}, async ({ url, counts }) => {
     const plain = makePlain(url);

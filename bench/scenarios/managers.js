@@ -1,8 +1,8 @@
 'use strict';
 
 // Measures many managers in one process: the time to make them and to get all their tokens, their
-// memory while idle, the delay of the event loop while they replace all tokens at about the same
-// time, and their threads. Each side has its own process for each number of managers.
+// memory while idle, the event-loop delay while they replace all tokens at about the same time, and
+// their threads. Each side has its own process for each number of managers.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -20,9 +20,9 @@ const FEW = 100;
 const KIB = 1024;
 
 /**
- * The life of a token in seconds: ten thousand tokens arrive before a manager replaces the first
- * token. Ours replaces tokens from 5.46 s on, before a caller has to wait; the plain class, with
- * its most favourable buffer, replaces them after 11 s.
+ * The token lifetime in seconds, so long that ten thousand tokens arrive before a manager replaces
+ * its first. Ours replaces tokens from 5.46 s on, before a caller has to wait; the plain class,
+ * with its most favourable buffer, replaces them after 11 s.
  */
 const LIFE_SECONDS = 12;
 const REPLACED_AFTER_SECONDS = { ours: 5.4, plain: 10.9 };
@@ -41,7 +41,7 @@ function runStorm() {
   return Promise.all(results);
 }
 
-/** Returns the figures of each side, round by round. */
+/** Returns each side's figures, round by round. */
 async function runIdle(count, rounds) {
   const results = await measureSides(SIDES, { rounds }, (side) =>
     withEndpoint({}, ({ url }) => runChild('managers', { side, url, count })),

@@ -1,8 +1,8 @@
 'use strict';
 
-// Measures many tokens of one client: what a derived manager costs, its cached calls, the delay of
-// the event loop while all derived managers replace their tokens, and calls on behalf of many users
-// beside openid-client with a cache.
+// Measures many tokens for one client: the cost of a derived manager, its cached calls, the
+// event-loop delay while all derived managers replace their tokens, and calls on behalf of many
+// users beside openid-client with a cache.
 
 const { absolute, compare, measureSides, median, pick } = require('../measure.js');
 const { runChild } = require('../child.js');
@@ -12,13 +12,13 @@ const COUNTS = [10, 100, 1_000, 10_000];
 const MOST = COUNTS.at(-1);
 const MAKINGS = 9;
 const KIB = 1024;
-/** The life of a token in seconds, and the time after which the managers replace it. */
+/** The token lifetime in seconds, and the time after which the managers replace it. */
 const LIFE_SECONDS = 12;
 const REPLACED_AFTER_SECONDS = 5.4;
 const READS = 50_000;
 const RIVAL = 'openid-client';
 const SIDES = ['ours', RIVAL];
-/** Users of a portal, whose tokens at the APIs live for seconds and whose server takes 10 ms. */
+/** Users of a portal, whose API tokens live for 8 s and whose server takes 10 ms to answer. */
 const PORTAL = { users: 500, pagesPerSecond: 100, seconds: 20 };
 const PORTAL_ENDPOINT = { expiresIn: 8, delayMs: 10 };
 

@@ -1,9 +1,9 @@
 'use strict';
 
-// Counts the token requests in an hour with one call a second, by the life of the tokens, on
-// simulated time. Ours replaces tokens before they end and at random times, so that no caller
-// waits; the results show the worst of its seeds. Other sides replace tokens late or, with a margin
-// of 60 s, send a request for every call.
+// Counts the token requests in an hour with one call a second, by token lifetime, on simulated
+// time. Ours replaces tokens before they expire and at random times, so that no caller waits; the
+// results show the worst of its seeds. Other sides replace tokens late or, with a margin of 60 s,
+// send a request for every call.
 
 const { coreFigures } = require('../core-figures.js');
 const { absolute } = require('../measure.js');

@@ -1,8 +1,8 @@
 'use strict';
 
-// Measures a shared store: the first token of a manager from a real Valkey, beside a login on
-// loopback, and a call while a token is held. Compares the package with a Keyv map around
-// openid-client.
+// Measures managers that share a store in a real Valkey: first tokens, beside a login on loopback;
+// calls while a token is held; and the effect of an empty and of a frozen store. The rival is a
+// Keyv map around openid-client.
 
 const path = require('node:path');
 const { missingServers, startCacheServer } = require('../../tools/cache-servers.js');
@@ -20,7 +20,7 @@ const CALLERS = 100;
 const PATIENCE_MS = 2_000;
 const TURN_MS = 12;
 
-/** Returns the rows of first tokens. */
+/** Returns the rows for first tokens. */
 async function firstTokens(measure, rounds) {
   const rows = [];
   for (const client of CLIENTS) {
@@ -43,7 +43,7 @@ async function firstTokens(measure, rounds) {
   return rows;
 }
 
-/** Returns the rows of a call while a token is held, in a process of its own. */
+/** Returns the rows for a call while a token is held, in its own process. */
 async function cachedRows(url, { quick, rounds }) {
   const most = quick ? 100_000 : 200_000;
   const names = ['ours', 'floor', 'shared'];

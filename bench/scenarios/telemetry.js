@@ -1,6 +1,6 @@
 'use strict';
 
-// Measures what telemetry costs: a call while a token is held, and the main thread's share of an
+// Measures the cost of telemetry: a call while a token is held, and the main thread's share of an
 // acquisition.
 
 const { absolute, compare, median, pick } = require('../measure.js');
@@ -18,8 +18,8 @@ const COUNT = 30;
 const WARM_UP = 300;
 
 /**
- * Compares the CPU time of the main thread for an acquisition. The sides `sdkMetrics` and
- * `sdkSpans` show what the SDK itself takes.
+ * Compares the main thread's CPU time for an acquisition. The sides `sdkMetrics` and `sdkSpans`
+ * show the SDK's own share.
  */
 async function acquisitionRows(url, rounds) {
   const names = ['ours', 'metrics', 'spans', 'sdkMetrics', 'sdkSpans'];
@@ -53,7 +53,8 @@ async function run({ quick }) {
   const rows = await withEndpoint({}, async ({ url }) => {
     const found = [];
     for (const [name, what] of Object.entries(SIDES)) {
-      // The process of a side has no other side of ours but `ours` itself, whose token the floor has.
+      // The process of a side measures no other side of ours except `ours`, whose token the floor
+      // returns.
       const names =
         name === 'subscribed' ? ['ours', 'floor'] : [...new Set(['ours', 'floor', name])];
       const preload = name === 'subscribed' ? [name] : [];

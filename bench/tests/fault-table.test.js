@@ -23,7 +23,7 @@ describe('callers under a fault', { timeout: LIMIT_MS, skip }, () => {
   after(() => table?.done);
 
   for (const row of rows) {
-    it(`are served or told as promised: ${row.name}`, async () => {
+    it(`get a token or an error as promised: ${row.name}`, async () => {
       const result = await table.results.get(row.name);
       for (const [situation, { ours }] of Object.entries(result)) {
         assert.ok(ours.calls > 0);
@@ -32,7 +32,7 @@ describe('callers under a fault', { timeout: LIMIT_MS, skip }, () => {
     });
   }
 
-  it('of the plain class are not', async () => {
+  it('of the plain class do not', async () => {
     const results = await Promise.all(table.results.values());
     const rowsWith = (figure) =>
       results.filter((result) => Object.values(result).some(({ plain }) => figure(plain))).length;
