@@ -16,11 +16,12 @@ const { SECRET, runProgram } = require('./support.js');
 const ROOT = path.join(__dirname, '..', '..');
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 
-/** Removes links and markup from a cell's text. */
+/** Removes links and code markup from a cell's text, and writes emphasis as quotation marks. */
 const plain = (cell) =>
   cell
     .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
-    .replace(/`|\*(?=\w)|(?<=\w)\*/g, '')
+    .replaceAll('`', '')
+    .replace(/\*(?=\w)|(?<=\w)\*/g, '"')
     .trim();
 
 /** The rows of the table below a heading of docs/errors.md, as lists of plain cells. */

@@ -120,14 +120,18 @@ const NETWORK = [
   [
     'a proxy whose name does not exist',
     () => through('http://proxy.nowhere.invalid:3128'),
-    ['name look-up', /proxy\.nowhere\.invalid \(the proxy of HTTPS_PROXY\)/, /host in HTTPS_PROXY/],
+    [
+      'name look-up',
+      /proxy\.nowhere\.invalid \(the proxy from HTTPS_PROXY\)/,
+      /host in HTTPS_PROXY/,
+    ],
   ],
   [
     'a proxy that does not run',
     async () => through(`http://127.0.0.1:${await deadPort()}`),
     [
       'connection',
-      /\(the proxy of HTTPS_PROXY\): .+\(ECONNREFUSED\)/,
+      /\(the proxy from HTTPS_PROXY\): .+\(ECONNREFUSED\)/,
       /that the server or proxy is running/,
     ],
   ],
@@ -170,7 +174,7 @@ const TLS = [
     [
       'TLS',
       /Node does not trust the authority CN=ca, /,
-      /ca\.pem contains this authority; set the variable NODE_EXTRA_CA_CERTS/,
+      /ca\.pem contains this authority; set the backend's environment variable NODE_EXTRA_CA_CERTS/,
     ],
   ],
   [
@@ -197,12 +201,16 @@ const TLS = [
       const middle = issue({ by: ca, extensions: AUTHORITY, subject: '/CN=middle' });
       return serving(t, issue({ by: middle, subject: '/CN=below' }));
     },
-    ['TLS', /the authority CN=middle, which issued CN=below/, /server must send its certificate/],
+    [
+      'TLS',
+      /the authority CN=middle, which issued CN=below/,
+      /server must also send the authority's certificate/,
+    ],
   ],
   [
     'a certificate for another name',
     (t) => serving(t, certificates.wrongName),
-    ['TLS', /is for DNS:elsewhere\.example, not for localhost/, /use a host name of the certif/],
+    ['TLS', /is for DNS:elsewhere\.example, not for localhost/, /use a host name from the certif/],
   ],
   [
     'a certificate that has expired',
@@ -226,7 +234,7 @@ const TLS = [
   [
     'https to a port without TLS',
     () => at(plain.url.replace('http:', 'https:')),
-    ['TLS', /does not speak TLS on this port/, /use the port for https/],
+    ['TLS', /does not speak TLS on this port/, /use the https port/],
   ],
   [
     'TLS 1.1 only',
@@ -242,7 +250,7 @@ const TLS = [
       const server = net.createServer((socket) => socket.once('data', () => socket.destroy()));
       return at((await listen(t, server)).url.replace('http:', 'https:'));
     },
-    ['TLS', /closed the connection during the handshake/, /port is for https/],
+    ['TLS', /closed the connection during the handshake/, /this is the https port/],
   ],
   [
     'a certificate that only the core refuses',
@@ -253,7 +261,11 @@ const TLS = [
       const { port } = await startApi(t, () => tokenJson(), { tls: { key, cert } });
       return to(`https://localhost:${port}/token`, { 'ca-file': ca.certFile });
     },
-    ['token request', /no subjectAltName/, /set tokenFetch: true: the same request .+ succeeds/],
+    [
+      'token request',
+      /no subjectAltName/,
+      /^set tokenFetch: true and put .+, because the same request succeeds/,
+    ],
   ],
   [
     'a client certificate that is missing',
@@ -276,7 +288,7 @@ const TLS = [
   [
     'verification that is turned off, with an unknown authority',
     () => to(secure.tokenEndpoint, { 'skip-tls-verify': true }),
-    ['options', /skipTlsVerify turns off/, /remove skipTlsVerify after the step TLS/, 'warning'],
+    ['options', /skipTlsVerify turns off/, /remove skipTlsVerify once the step "TLS"/, 'warning'],
   ],
 ];
 
@@ -388,7 +400,7 @@ const KEYCLOAK = [
   [
     'a public client',
     refusing(401, 'unauthorized_client', 'Public client not allowed to retrieve service account'),
-    ['token request', /is public/, /Settings, turn on Client authentication/],
+    ['token request', /is public/, /"Settings", turn on "Client authentication"/],
   ],
   [
     'another authentication method for the secret',
@@ -455,7 +467,7 @@ const KEYCLOAK = [
     documenting((url) =>
       documentOf(url, { token_endpoint_auth_methods_supported: ['private_key_jwt'] }),
     ),
-    ['discovery', /methods private_key_jwt, not client_secret_post/, /clientAuth/, 'warning'],
+    ['discovery', /methods private_key_jwt, but not client_secret_post/, /clientAuth/, 'warning'],
   ],
   [
     'a page that is not a discovery document',
@@ -465,7 +477,12 @@ const KEYCLOAK = [
   [
     'grants that are not strings',
     documenting((url) => documentOf(url, { grant_types_supported: [{ toString: 1 }, 'implicit'] })),
-    ['discovery', /offers the grants implicit, not client_credentials/, /use a server/, 'warning'],
+    [
+      'discovery',
+      /offers the grants implicit, but not client_credentials/,
+      /use a server/,
+      'warning',
+    ],
   ],
   [
     'a clock that is a minute behind the server',
@@ -501,7 +518,7 @@ const API = [
     [401, { 'WWW-Authenticate': 'Bearer error="invalid_token", error_description="wrong aud"' }],
     [
       /status 401, WWW-Authenticate: Bearer error="invalid_token"/,
-      /the token has aud account; ask .+ test-client-dedicated, as an audience mapper/,
+      /the token has aud account; ask .+ audience mapper for it .+ > test-client-dedicated/,
     ],
   ],
   [
@@ -509,7 +526,11 @@ const API = [
     [401, { 'WWW-Authenticate': 'Basic realm="x"' }],
     [/Basic/, /does not accept bearer tokens/],
   ],
-  ['an API that gives no reason for a rejection', [401, {}], [/status 401/, /compare iss, aud/]],
+  [
+    'an API that gives no reason for a rejection',
+    [401, {}],
+    [/status 401/, /compare the token's iss, aud/],
+  ],
   ['a role that is missing', [403, {}], [/status 403/, /Service accounts roles/]],
   [
     'a gateway that redirects to a login page',
@@ -521,9 +542,9 @@ const API = [
 
 const CLOCKS = /compare the clocks/;
 const AUDIENCE = /audience mapper/;
-const ISSUER = /^compare iss of/;
+const ISSUER = /^compare the token's iss with/;
 const SCOPE = /request the scope/;
-const NO_REASON = /compare iss, aud and/;
+const NO_REASON = /compare the token's iss, aud and/;
 const NO_TOKEN = /does not accept bearer tokens/;
 
 const invalid = (description) => `Bearer error="invalid_token", error_description="${description}"`;

@@ -1,7 +1,7 @@
 'use strict';
 
 // The advice for an error of a token request. `docs/errors.md` has a row for each piece of advice,
-// with the same text apart from links and markup. A test compares the texts.
+// with the same text apart from links and from markup for quotes. A test compares the texts.
 
 const DOCUMENT = 'see docs/errors.md';
 
@@ -13,42 +13,46 @@ const REFUSALS = [
   [
     'unauthorized_client',
     'Client not enabled to retrieve service account',
-    "in the client's Settings, turn on Service accounts roles",
+    'in the client\'s "Settings", turn on "Service accounts roles"',
   ],
   [
     'unauthorized_client',
     'Public client not allowed to retrieve service account',
-    "in the client's Settings, turn on Client authentication and Service accounts roles",
+    'in the client\'s "Settings", turn on "Client authentication" and "Service accounts roles"',
   ],
   [
     'unauthorized_client',
     'Invalid method used to get client secret',
-    'set clientAuthentication to the method that the text names',
+    'set clientAuthentication to the method that the server names',
   ],
   [
     'unauthorized_client',
     undefined,
-    "copy the secret from the client's Credentials again; restart the backend, unless a function or " +
-      'a file provides the secret',
+    'copy the secret from the client\'s "Credentials" again; restart the backend, unless a function ' +
+      'or a file provides the secret',
   ],
   [
     'invalid_client',
     'Parameter client_assertion_type is missing',
-    'use privateKey or client_secret_jwt, or set Client Authenticator to Client Id and Secret',
+    'use privateKey or client_secret_jwt, or set "Client Authenticator" to "Client Id and Secret"',
   ],
   ['invalid_client', 'Bearer-only not allowed', 'use another client'],
   [
     'invalid_client',
     undefined,
-    "check clientId and the realm in the URL; in the client's Credentials, set Client Authenticator " +
-      'to the method of your credential',
+    'check clientId and the realm in the URL; in the client\'s "Credentials", set "Client ' +
+      'Authenticator" to the method of your credential',
   ],
-  ['invalid_scope', undefined, "add the scope to the client's Client scopes, or correct scope"],
+  [
+    'invalid_scope',
+    undefined,
+    'add the scope to the client\'s "Client scopes", or correct the option scope',
+  ],
   ['invalid_request', 'HTTPS required', 'use the https URL of Keycloak'],
   [
     'invalid_request',
     'DPoP proof is missing',
-    'set dpop: true; if you have set it, make the proxies forward the header DPoP',
+    'set dpop: true; if it is already set, make the proxies forward the header DPoP',
   ],
   [
     'invalid_request',
@@ -56,7 +60,7 @@ const REFUSALS = [
     'make the proxy send X-Forwarded-*, and start Keycloak with --proxy-headers=xforwarded',
   ],
   ['invalid_request', 'DPoP proof is not active', 'synchronise both clocks'],
-  ['invalid_request', 'Unsupported DPoP algorithm:', 'use a key on P-256, or omit dpopKey'],
+  ['invalid_request', 'Unsupported DPoP algorithm:', 'use a P-256 key, or omit dpopKey'],
   ['invalid_request', 'DPoP', 'check the proxies in front of Keycloak'],
   [
     'invalid_dpop_proof',
@@ -103,13 +107,13 @@ const OTHERS = [
   [
     'ERR_KEYCLOAK_HTTP',
     ({ message }) => message.includes('compressed with'),
-    'turn off the compression of token responses',
+    'turn off compression for token responses',
   ],
   [
     'ERR_KEYCLOAK_HTTP',
     ({ status }) => status === 404 || status === 405,
-    'set tokenEndpoint to {base}/realms/{realm}/protocol/openid-connect/token; in versions before ' +
-      'Keycloak 17, /auth precedes /realms',
+    'set tokenEndpoint to {base}/realms/{realm}/protocol/openid-connect/token; in Keycloak versions ' +
+      'before 17, /auth precedes /realms',
   ],
   [
     'ERR_KEYCLOAK_HTTP',
@@ -136,7 +140,7 @@ const OTHERS = [
   [
     'ERR_KEYCLOAK_PROTOCOL',
     ({ message }) => message.includes('token_type is DPoP'),
-    'set dpop: true, or turn off Require DPoP bound tokens',
+    'set dpop: true, or turn off "Require DPoP bound tokens"',
   ],
   [
     'ERR_KEYCLOAK_PROTOCOL',

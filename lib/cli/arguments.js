@@ -66,7 +66,9 @@ function parse(args) {
   }
   for (const name of Object.keys(values)) checkCommand(command, name);
   if (values.key !== undefined && values.config === undefined) {
-    throw new UsageError('--key needs --config, the configuration file with the section');
+    throw new UsageError(
+      '--key needs --config with the configuration file that contains the section',
+    );
   }
   return { command, flags: values, given: readFlags(values) };
 }

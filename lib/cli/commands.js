@@ -70,7 +70,7 @@ async function token(parsed, system) {
     const { options, missing, isComplete } = await collect({ flags: parsed.flags, given }, system);
     if (missing.length > 0 && !isComplete) {
       const names = Array.from(new Set(missing.map(({ name }) => name)));
-      stderr.write(`these environment variables are not set or empty: ${names.join(', ')}\n`);
+      stderr.write(`these environment variables are unset or empty: ${names.join(', ')}\n`);
       return PROBLEM;
     }
     // The command always verifies certificates.

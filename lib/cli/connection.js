@@ -85,7 +85,7 @@ async function socksTunnel(socket, url, proxy, signal) {
       throw new TunnelError('the proxy refused the user name or password', { status: 407 });
     }
   } else if (method !== 0) {
-    throw new TunnelError('the proxy accepted no authentication method of this request', {
+    throw new TunnelError('the proxy accepted none of the offered authentication methods', {
       status: 407,
     });
   }
@@ -103,7 +103,7 @@ async function readUntil(socket, isComplete, signal) {
     if (chunk !== null) bytes = Buffer.concat([bytes, chunk]);
     if (isComplete(bytes)) return bytes;
     if (bytes.length > LONGEST_HEAD)
-      throw new TunnelError("the headers of the proxy's response are too long", {});
+      throw new TunnelError("the proxy's response headers are too long", {});
     if (socket.readableEnded || socket.destroyed) {
       throw Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' });
     }

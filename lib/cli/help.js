@@ -34,11 +34,11 @@ const OWN = [
 ];
 
 const TAIL = `
-Exit status: 0 if there is no problem (warnings included), 1 for a problem, 2 for wrong usage.
+Exit status: 0 if all is well or there are only warnings, 1 for a problem, 2 for wrong usage.
 
-Without --config, environment variables set the same options: KEYCLOAK_TOKEN_ENDPOINT sets the
-option of --token-endpoint. Flags take precedence. No flag takes a secret: use a file, a variable or
-the prompt. These options have only a variable:
+Without --config, environment variables set the same options as the flags: for --token-endpoint, the
+variable is KEYCLOAK_TOKEN_ENDPOINT. Flags take precedence. No flag takes a secret: use a file, a
+variable or the prompt. These options have only a variable:
   `;
 
 const VALUES = { text: ' VALUE', integer: ' NUMBER', list: ' VALUE', record: ' NAME=VALUE' };

@@ -23,7 +23,7 @@ function chooseProxy(url, option, env) {
   const name = env[upper.toLowerCase()] === undefined ? upper : upper.toLowerCase();
   const value = (env[name] ?? '').trim();
   if (value === '') return { why: `${name} is not set` };
-  if (isLoopback(hostOf(url))) return { why: `${hostOf(url)} is loopback` };
+  if (isLoopback(hostOf(url))) return { why: `${hostOf(url)} is a loopback address` };
   const entry = exemption(url, env.no_proxy ?? env.NO_PROXY ?? '');
   if (entry !== undefined) return { why: `NO_PROXY contains ${entry}` };
   return parsed(value, name);

@@ -50,14 +50,14 @@ function explain({ status, headers }, url, context) {
   if (status === 403) {
     return failed(
       text,
-      "add the missing role under the client's Service accounts roles, or the missing scope",
+      'add the missing role under the client\'s "Service accounts roles", or add the missing scope',
     );
   }
   if (status === 431 || status === 413) {
     return failed(text, 'the token is too large; remove roles and audiences from it');
   }
-  if (status >= 500) return failed(text, 'check the log of the API');
-  return warning(text, 'the API did not reject the token; check the path of the URL');
+  if (status >= 500) return failed(text, "check the API's log");
+  return warning(text, "the API did not reject the token; check the URL's path");
 }
 
 /**
@@ -70,7 +70,7 @@ const REASONS = [
     'compare the clocks of the API, of Keycloak and of this machine',
   ],
   ['aud|audiences?', withoutAudience],
-  ['iss|issuer', 'compare iss of the token with the issuer that the API expects'],
+  ['iss|issuer', "compare the token's iss with the issuer that the API expects"],
 ].map(([words, advice]) => [new RegExp(`(?<![a-z])(${words})(?![a-z])`, 'i'), advice]);
 
 function unauthorized(challenge, context) {
@@ -81,7 +81,7 @@ function unauthorized(challenge, context) {
   }
   const advice =
     REASONS.find(([words]) => words.test(text))?.[1] ??
-    'compare iss, aud and the times of the token with the settings and the clock of the API';
+    "compare the token's iss, aud and time claims with the API's settings and clock";
   return typeof advice === 'function' ? advice(context) : advice;
 }
 
@@ -91,8 +91,8 @@ function withoutAudience({ redactor, token, options }) {
   const found = audiences.length === 0 ? 'no aud' : `aud ${audiences.join(', ')}`;
   const client = redactor.show(options.clientId);
   return (
-    `${jwt === undefined ? '' : `the token has ${found}; `}ask the owner of the API for the audience that it expects, and add it ` +
-    `in Keycloak under Clients, ${client}, Client scopes, ${client}-dedicated, as an audience mapper`
+    `${jwt === undefined ? '' : `the token has ${found}; `}ask the API's owner which audience the API expects, and add an ` +
+    `audience mapper for it in Keycloak under Clients > ${client} > Client scopes > ${client}-dedicated`
   );
 }
 

@@ -57,7 +57,7 @@ function readAnswer(context, { status, text, headers }, issuer, url) {
   if (status === 404 && document?.error === 'Realm does not exist') {
     return failed(
       `${url.href}: the realm does not exist (status 404)`,
-      'correct the realm in the URL, or wait until a deployment has imported it',
+      'correct the realm in the URL, or wait until a deployment has imported the realm',
     );
   }
   if (status >= 300 && status < 400) {
@@ -81,7 +81,7 @@ function readAnswer(context, { status, text, headers }, issuer, url) {
 function adviceFor(status) {
   if (status >= 500) return 'check the logs of Keycloak and of the gateways in front of it';
   return (
-    'check the URL; Keycloak has {base}/realms/{realm}, and before version 17 ' +
+    'check the URL; the URL of a Keycloak realm is {base}/realms/{realm}, or, before version 17, ' +
     '{base}/auth/realms/{realm}'
   );
 }
@@ -106,7 +106,7 @@ function compare(context, document, issuer) {
         ? 'the discovery document has no "issuer" member'
         : `the discovery document belongs to the issuer ${redactor.show(named)}, not to ${issuer}`,
       options.issuer === undefined
-        ? 'tokens name this issuer, so an API or an assertion may need its URL instead of yours'
+        ? 'tokens contain the first URL as iss; use it where an API or an assertion needs the issuer'
         : 'set issuer to the first URL, or set tokenEndpoint instead of issuer',
     );
   }
@@ -123,7 +123,7 @@ function compare(context, document, issuer) {
       context,
       'the issuer uses https, but the token_endpoint in its discovery document, ' +
         `${redactor.show(endpoint)}, uses http`,
-      'correct the hostname settings of Keycloak',
+      "correct Keycloak's hostname settings",
     );
   }
   if (options.tokenEndpoint !== undefined && isUrl && endpoint !== options.tokenEndpoint) {
@@ -143,15 +143,16 @@ function compareSupport(document, options, redactor) {
   } = document;
   if (Array.isArray(grants) && !grants.includes(GRANT)) {
     return warning(
-      `the server offers the grants ${redactor.show(textsIn(grants).join(', '))}, not ${GRANT}`,
+      `the server offers the grants ${redactor.show(textsIn(grants).join(', '))}, but not ${GRANT}`,
       'use a server that supports the client credentials grant',
     );
   }
   const method = methodOf(options);
   if (Array.isArray(methods) && method !== undefined && !methods.includes(method)) {
     return warning(
-      `the server accepts the methods ${redactor.show(textsIn(methods).join(', '))}, not ${method}`,
-      'set clientAuthentication to one of them',
+      'the server accepts the authentication methods ' +
+        `${redactor.show(textsIn(methods).join(', '))}, but not ${method}`,
+      'set clientAuthentication to one of these methods',
     );
   }
   return ok(
@@ -194,7 +195,7 @@ function clockFinding(difference, source) {
   const direction = difference > 0 ? 'behind' : 'ahead of';
   return warning(
     `this machine's clock is ${seconds} s ${direction} the server's, according to ${source}`,
-    'synchronise both clocks; otherwise APIs reject tokens, and Keycloak rejects assertions',
+    'synchronise both clocks; otherwise, APIs may reject tokens, and Keycloak may reject assertions',
   );
 }
 

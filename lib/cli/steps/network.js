@@ -17,7 +17,7 @@ const { secureContext } = require('../trust.js');
 function nextHop({ target, proxy }) {
   if (proxy.fault !== undefined) return undefined;
   if (proxy.url === undefined) return { host: hostOf(target), port: portOf(target), what: '' };
-  return { host: proxy.host, port: proxy.port, what: ` (the proxy of ${proxy.source})` };
+  return { host: proxy.host, port: proxy.port, what: ` (the proxy from ${proxy.source})` };
 }
 
 const noProxyHint = ({ proxy, target }) =>
@@ -40,7 +40,8 @@ const lookUp = {
       const answer =
         code === 'ENOTFOUND' ? 'could not resolve the host name' : 'the name server did not answer';
       const check =
-        proxyName(context) ?? `check the host in ${optionOf(context)} and the DNS of this machine`;
+        proxyName(context) ??
+        `check the host in ${optionOf(context)} and this machine's DNS configuration`;
       return failed(`${host}${what}: ${answer} (${code})`, `${check}${noProxyHint(context)}`);
     }
   },
@@ -62,7 +63,7 @@ const tcp = {
       const socket = await connect(host, port, signal);
       const { remoteAddress } = socket;
       socket.destroy();
-      return ok(`${remoteAddress} accepts connections to port ${port}${what}`);
+      return ok(`${remoteAddress} accepts connections on port ${port}${what}`);
     } catch (error) {
       const isRefused = error.code === 'ECONNREFUSED';
       const advice = isRefused
@@ -116,7 +117,7 @@ function refusedTunnel(error, name, chosen, target, redactor) {
     return failed(
       text,
       `allow ${target.hostname} on the proxy, or add ${target.hostname} to NO_PROXY if this machine ` +
-        'reaches the server directly',
+        'can reach the server directly',
     );
   }
   return failed(text, `check that ${chosen.source} is the URL of a proxy and has the right scheme`);

@@ -99,14 +99,14 @@ function summary({ options: given, sources, isVerifying }, notes, warnings) {
   if (given.skipTlsVerify === true || !isVerifying) {
     const source = given.skipTlsVerify === true ? 'skipTlsVerify' : 'NODE_TLS_REJECT_UNAUTHORIZED';
     return warning(
-      `${text}; ${source} turns off the verification of certificates`,
-      `remove ${source} after the step TLS succeeds; this command always verifies certificates`,
+      `${text}; ${source} turns off certificate verification`,
+      `remove ${source} once the step "TLS" succeeds; this command always verifies certificates`,
     );
   }
   if (warnings.length > 0) {
     return warning(
       [text, ...warnings].join('; '),
-      'correct the option that the warning names, or ignore the warning if you know why',
+      'correct the option that the warning names, or ignore the warning if the value is intended',
     );
   }
   return ok(text);

@@ -105,7 +105,7 @@ function explain(code, { chain, names, target, redactor, startEnv }) {
     return failed(
       `the server's certificate, ${names(leaf.subject)}, is self-signed and not trusted`,
       `set caFile to this certificate if you trust it (SHA-256 ${leaf.fingerprint256}), or issue ` +
-        'one that an authority signs',
+        'one that a trusted authority signs',
     );
   }
   const file = [...UNTRUSTED, 'SELF_SIGNED_CERT_IN_CHAIN'].includes(code)
@@ -114,8 +114,8 @@ function explain(code, { chain, names, target, redactor, startEnv }) {
   if (file !== undefined) {
     return failed(
       `Node does not trust the authority ${names(top.issuer)}, which issued ${names(leaf.subject)}`,
-      `the system's file ${file} contains this authority; set the variable NODE_EXTRA_CA_CERTS of ` +
-        `the backend, or the option caFile, to this file`,
+      `the system file ${file} contains this authority; set the backend's environment variable ` +
+        'NODE_EXTRA_CA_CERTS, or the option caFile, to this file',
     );
   }
   if (code === 'SELF_SIGNED_CERT_IN_CHAIN') {
@@ -128,7 +128,7 @@ function explain(code, { chain, names, target, redactor, startEnv }) {
   if (UNTRUSTED.includes(code) && !isSelfSigned) {
     const hint =
       chain.length === 1
-        ? '; if it is an intermediate authority, the server must send its certificate too'
+        ? "; if it is an intermediate authority, the server must also send the authority's certificate"
         : '';
     return failed(
       `the authority ${names(top.issuer)}, which issued ${names(top.subject)}, is not trusted`,
@@ -142,10 +142,13 @@ function explain(code, { chain, names, target, redactor, startEnv }) {
 }
 
 function wrongName(leaf, target, redactor) {
-  const names = leaf.subjectaltname ?? `no subjectAltName, only ${nameOf(leaf.subject)}`;
+  const { subject, subjectaltname: names } = leaf;
+  const host = hostOf(target);
   return failed(
-    `the certificate is for ${redactor.show(names)}, not for ${hostOf(target)}`,
-    'use a host name of the certificate in the URL, or issue a certificate for this host',
+    names === undefined
+      ? `the certificate ${redactor.show(nameOf(subject))} is not for ${host}, and has no subjectAltName`
+      : `the certificate is for ${redactor.show(names)}, not for ${host}`,
+    'use a host name from the certificate in the URL, or issue a certificate for this host',
   );
 }
 
@@ -162,7 +165,7 @@ function wrongTime(chain, names) {
     : `${what} ${names(found.subject)} is not valid before ${dateOf(found.valid_from)}`;
   const advice =
     at > 0
-      ? 'renew the authority, and replace it in caFile and on the server'
+      ? "renew the authority's certificate, and replace it in caFile and on the server"
       : hasExpired
         ? "renew the server's certificate"
         : 'wait, or issue the certificate again';
@@ -174,7 +177,7 @@ const HANDSHAKES = [
   [
     /WRONG_VERSION_NUMBER|packet length too long|HTTP_REQUEST/i,
     'the server does not speak TLS on this port',
-    'use the port for https, or http in the URL if the server has no TLS',
+    'use the https port, or use http in the URL if the server has no TLS',
   ],
   [
     /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|protocol version/i,
@@ -195,7 +198,7 @@ const HANDSHAKES = [
   [
     /ECONNRESET/,
     'the server closed the connection during the handshake',
-    'check that the port is for https, and check the gateways in front of the server',
+    'check that this is the https port, and check the gateways in front of the server',
   ],
 ];
 
@@ -212,7 +215,7 @@ function handshakeFault(error, { redactor, options }) {
   if (mayBeCertificate && hasCertificate) {
     return warning(
       'the server requires the client certificate, which only the token request presents',
-      'see the step token request',
+      'see the step "token request"',
     );
   }
   return failed(`${text} (${redactor.show(error.code ?? error.message)})`, advice);

@@ -69,8 +69,8 @@ async function adviceWithTokenFetch(context, signal, advice) {
   const trust =
     options.ca === undefined && caFile === undefined
       ? ''
-      : ', and put the certificates of ca and caFile into the file of NODE_EXTRA_CA_CERTS';
-  return `set tokenFetch: true: the same request through Node's TLS succeeds${trust}`;
+      : ' and put the certificates of ca and caFile into the file that NODE_EXTRA_CA_CERTS names';
+  return `set tokenFetch: true${trust}, because the same request succeeds through Node's TLS`;
 }
 
 const entriesOf = (headers) =>
@@ -119,13 +119,13 @@ function troubleOf(jwt, { token, now, options, issuer, redactor }) {
   if (isTime(exp) && exp < now) {
     return [
       `it expired ${duration(now - exp)} ago`,
-      'get a new token; if that token has expired too, check the clocks and Access Token Lifespan',
+      'get a new token; if that token has expired too, check the clocks and "Access Token Lifespan"',
     ];
   }
   if (issuer !== undefined && iss !== undefined && iss !== issuer) {
     return [
       `its issuer is ${redactor.show(iss)}, not ${redactor.show(issuer)}`,
-      'set hostname in Keycloak, so that all addresses give the same issuer',
+      "set Keycloak's option hostname, so that tokens have the same issuer at all addresses",
     ];
   }
   const granted = typeof scope === 'string' ? scope.split(' ') : [];
@@ -135,25 +135,27 @@ function troubleOf(jwt, { token, now, options, issuer, redactor }) {
   if (scope !== undefined && absent.length > 0) {
     return [
       `it lacks the scope ${absent.join(', ')}`,
-      "add the scope to the client's Client scopes in Keycloak, and turn on Include in token scope",
+      'in Keycloak, add the scope to the client\'s "Client scopes", and turn on "Include in token ' +
+        'scope" for it',
     ];
   }
   if (sub === undefined && aud === undefined && azp !== undefined) {
     return [
       'it has neither sub nor aud',
-      "turn off the client's lightweight access token in Keycloak, if the API checks these claims",
+      'if the API checks these claims, turn off "Always use lightweight access token" for the ' +
+        'client in Keycloak',
     ];
   }
   if (isTime(exp) && isTime(iat) && exp - iat < SHORT_LIFE_S) {
     return [
       `it is valid for only ${duration(exp - iat)}`,
-      'raise Access Token Lifespan of the client or the realm',
+      'raise "Access Token Lifespan" for the client or the realm',
     ];
   }
   if (token.length > LARGE_TOKEN) {
     return [
       'it may be too large for a header (status 431)',
-      "remove roles and audiences that the API does not need from the client's scopes",
+      "from the client's scopes, remove the roles and audiences that the API does not need",
     ];
   }
   return undefined;
