@@ -100,7 +100,7 @@ describe('discovery', () => {
     endpoint.state.document = { token_endpoint: `${endpoint.origin}/nowhere` };
     const error = await rejection(manager.getToken(), 'ERR_KEYCLOAK_HTTP');
     assert.equal(error.status, 404);
-    assert.match(error.message, /not a token endpoint; check the hostname settings/);
+    assert.match(error.message, /not a token endpoint; check Keycloak's hostname settings/);
     assert.equal(error.tokenEndpoint, `${endpoint.origin}/nowhere`);
     assert.equal(methods(), 'GET POST');
   });
@@ -167,7 +167,12 @@ describe('discovery', () => {
     ['a missing realm', { status: 404, body: noRealm }, 'HTTP', /check iss/],
     ['a redirect', { status: 302, body: {} }, 'PROTOCOL', /is a redirect/],
     ['a large document', { status: 200, body: large }, 'PROTOCOL', /configuration: .* 1 MiB/],
-    ['a gateway', { status: 401, body: { error: 'unauthorized' } }, 'OAUTH', /for the document/],
+    [
+      'a gateway',
+      { status: 401, body: { error: 'unauthorized' } },
+      'OAUTH',
+      /refused the discovery request/,
+    ],
     ['another path', { status: 404, body: {} }, 'HTTP', /this URL is not an issuer/],
   ]) {
     test(`the error for ${name} names the cause`, async (t) => {

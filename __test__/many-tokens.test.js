@@ -75,7 +75,7 @@ describe('for', { concurrency: true }, () => {
     const long = times(1_000, (index) => `scope-${index}`);
     for (const [request, expected] of [
       [null, 'request: expected an object'],
-      [{ scopes: 'a' }, '"scopes": no such field'],
+      [{ scopes: 'a' }, '"scopes": no such request field'],
       [{ scope: '' }, 'scope: expected'],
       [{ scope: 'a  b' }, 'scope: expected'],
       [{ scope: [] }, 'scope: expected'],

@@ -85,7 +85,7 @@ describe('the loader', () => {
     it(`says that the package for another ${difference} is installed`, (t) => {
       const said = load(layOut(t, { [installed]: {} }), targets['linux-x64-gnu']);
       assert.ok(said.includes(`another platform is installed (${installed})`), said);
-      assert.match(said, /Install in the image that runs the code/);
+      assert.match(said, /Install the dependencies in the image that runs the code/);
     });
   }
 
@@ -104,7 +104,7 @@ describe('the loader', () => {
   const FOLDER = '/app/node_modules/keycloak-token-manager-linux-x64-gnu';
   const BINARY = `${FOLDER}/keycloak-token-manager.linux-x64-gnu.node`;
   const noFile = 'cannot open shared object file: No such file or directory';
-  const otherLibc = ['another C library', 'install again'];
+  const otherLibc = ['a different C library', 'install again'];
   for (const [what, message, means, advice, code = 'ERR_DLOPEN_FAILED'] of [
     [
       '--permission without --allow-addons',
@@ -121,12 +121,7 @@ describe('the loader', () => {
       'ERR_ACCESS_DENIED',
     ],
     ['noexec', `${BINARY}: failed to map segment`, 'mounted with noexec', 'without noexec'],
-    [
-      'an old glibc',
-      "version `GLIBC_2.17' not found",
-      'glibc of this system is too old',
-      '2.17 or',
-    ],
+    ['an old glibc', "version `GLIBC_2.17' not found", "this system's glibc is too old", '2.17 or'],
     ['musl under glibc', `libc.musl-x86_64.so.1: ${noFile}`, ...otherLibc],
     ['glibc under musl', 'Error loading shared library ld-linux-x86-64.so.2', ...otherLibc],
     ['another processor', `${BINARY}: ${noFile}`, 'another processor', 'install again'],

@@ -267,7 +267,7 @@ describe('the constructor', () => {
       ['a type without a file', { clientAssertionType: 'a' }, 'clientAssertionType: this option'],
       ['a key for a method of secrets', { ...BY_KEY, ...JWT }, "'client_secret_jwt' requires"],
       ['an algorithm of keys', { ...JWT, ...RS256 }, 'expected one of HS256, HS384, HS512'],
-      ['a JWK for another algorithm', byJwk, 'privateKey: its member alg names an algorithm'],
+      ['a JWK for another algorithm', byJwk, 'privateKey: its alg member names an algorithm'],
       ['an infinite time', { requestTimeoutMs: 1 / 0 }, 'got an infinite number'],
       ['another algorithm', byRsa, 'signingAlgorithm: ES256 does not fit this key, which can only'],
     ]) {
@@ -296,7 +296,8 @@ describe('the constructor', () => {
       const signing = { clientSecret: undefined, privateKey: key, signingAlgorithm: 'PS256' };
       const { message } = refusal({ ...BASE, ...signing }, type);
       const sets =
-        'RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or JWK) or Ed25519';
+        'a 2048-, 3072- or 4096-bit RSA key with exponent 65537, a P-256 key, a P-384 key as PKCS #8 ' +
+        'or JWK, or an Ed25519 key';
       assert.equal(message, `invalid options: privateKey: ${problem} not supported: use ${sets}`);
       const pair = { clientSecret: undefined, clientCertificate: CERTIFICATE, clientKey: key };
       const byTls = refusal({ ...BASE, ...pair }, type).message;

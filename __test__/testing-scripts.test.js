@@ -133,7 +133,7 @@ describe('the scripts of the fake token endpoint', { concurrency: true }, () => 
     const other = await startFakeTokenEndpoint();
     other.setAnswer(() => ({ state: 503 }));
     assert.equal((await post(other)).status, 500);
-    await assert.rejects(other.close(), /answer has no state, only status/);
+    await assert.rejects(other.close(), /answer has no property state; its properties are status/);
   });
 
   test('end with restore(), as do changed secrets and lifetimes', async (t) => {
@@ -168,7 +168,7 @@ describe('the scripts of the fake token endpoint', { concurrency: true }, () => 
 describe('the fake token endpoint refuses', { concurrency: true }, () => {
   for (const [given, message] of [
     [null, /^options must be an object$/],
-    [{ clientId: 'a' }, /^options has no clientId, only realm, clients, /],
+    [{ clientId: 'a' }, /^options has no property clientId; its properties are realm, clients, /],
     [{ realm: '..' }, /^realm must be made of letters/],
     [{ clients: {} }, /^clients must be an object/],
     [{ clients: 'canary' }, /^clients must be an object(?!.*canary)/],
@@ -186,7 +186,7 @@ describe('the fake token endpoint refuses', { concurrency: true }, () => {
 
   for (const [given, message] of [
     [undefined, /^answer must be an object$/],
-    [{ state: 500 }, /^answer has no state, only status, headers, /],
+    [{ state: 500 }, /^answer has no property state; its properties are status, headers, /],
     [{ status: 99 }, /^status must be an integer from 200 to 599$/],
     [{ headers: { a: 1 } }, /^headers must be an object of strings$/],
     [{ headers: { 'a b': 'c' } }, /Header name/],

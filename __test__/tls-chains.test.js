@@ -129,9 +129,9 @@ const ancient = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@S
 
 // OpenSSL tries only one of the two certificates; the other certificate makes a valid chain.
 const OTHER_PATH = { lenient: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY' };
-const WEAK = { stricter: /RSA key of less than 2048 or more than 8192 bits/ };
+const WEAK = { stricter: /RSA key of fewer than 2048 or more than 8192 bits/ };
 const HANDSHAKE = { stricter: /refused the handshake: HandshakeFailure; .+P-521/ };
-const VERSION_1 = { stricter: /not of X\.509 version 3/ };
+const VERSION_1 = { stricter: /is not an X\.509 version 3 certificate/ };
 const EXTENSION = { stricter: /critical extension that this client does not support/ };
 const SIGNATURE = {
   stricter: /signature that this client does not support, such as ECDSA with SHA-/,

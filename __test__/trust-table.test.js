@@ -158,7 +158,7 @@ describe('trust', { concurrency: 2 }, () => {
       [__filename, 'contains no usable certificate'],
     ]) {
       const { message } = await verdicts(t, extra({ certFile }));
-      assert.ok(message.includes(`"${certFile}" of NODE_EXTRA_CA_CERTS ${fault}`), message);
+      assert.ok(message.includes(`"${certFile}" in NODE_EXTRA_CA_CERTS ${fault}`), message);
     }
   });
 

@@ -58,14 +58,15 @@ function scopeOf(value) {
     tokens.every((token) => typeof token === 'string' && SCOPE_TOKEN.test(token));
   if (!isScope) {
     throw badRequest(
-      'scope: expected scopes separated by single spaces, or a non-empty array of single scopes',
+      'scope: expected a string of scopes separated by single spaces, or a non-empty array with ' +
+        'one scope per item',
     );
   }
   const scope = sorted(tokens).join(' ');
   if (scope.length > MAX_PARAMETER) {
     throw badRequest(
-      `scope: ${scope.length} characters are too many; Keycloak ignores a scope of more than ` +
-        `${MAX_PARAMETER} without an error, so request fewer scopes at once`,
+      `scope: ${scope.length} characters are too many; Keycloak silently ignores a scope of more ` +
+        `than ${MAX_PARAMETER} characters, so request fewer scopes at once`,
     );
   }
   return scope;
@@ -109,7 +110,7 @@ function parametersOf(value) {
  */
 function checkSubject(name, token) {
   if (typeof token !== 'string' || token === '') {
-    throw badRequest(`${name}: expected a token, a non-empty string; no request was sent`);
+    throw badRequest(`${name}: expected a token as a non-empty string; no request was sent`);
   }
   if (/^bearer /i.test(token)) {
     throw badRequest(
@@ -156,7 +157,7 @@ function checkFields(given, fields) {
   }
   for (const name of Object.keys(given)) {
     if (!fields.has(name) && given[name] !== undefined) {
-      throw badRequest(`${JSON.stringify(name)}: no such field of a request`);
+      throw badRequest(`${JSON.stringify(name)}: no such request field`);
     }
   }
 }
@@ -202,7 +203,7 @@ function exchangeRequest(base, subjectToken, given = {}) {
   const request = withFields(base, given);
   const { subjectTokenType = ACCESS_TOKEN_TYPE } = given;
   if (typeof subjectTokenType !== 'string' || subjectTokenType === '') {
-    throw badRequest('subjectTokenType: expected a URN, a non-empty string');
+    throw badRequest('subjectTokenType: expected a URN as a non-empty string');
   }
   return Object.assign(request, NO_SUBJECT, { subjectToken, subjectTokenType });
 }

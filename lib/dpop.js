@@ -74,7 +74,7 @@ class Dpop {
     const proof = this.#proof(method, httpUrlOf(url), token, nonce);
     if (proof !== null) return proof;
     throw badRequest(
-      'token: the token is bound to no key, because the manager acquired it before dpop was set; ' +
+      'token: the token is not bound to a key, because the manager acquired it before dpop was set; ' +
         'send it with the scheme Bearer',
     );
   }

@@ -27,7 +27,7 @@ const failures = [
   {
     code: 'ERR_DLOPEN_DISABLED',
     means: 'Node was started without permission to load native addons',
-    advice: 'add --allow-addons to --permission, and remove --no-addons',
+    advice: 'with --permission, also pass --allow-addons; remove --no-addons',
   },
   {
     code: 'ERR_ACCESS_DENIED',
@@ -41,18 +41,18 @@ const failures = [
   },
   {
     pattern: /GLIBC_\S+['’`]? not found/,
-    means: 'the glibc of this system is too old',
+    means: "this system's glibc is too old",
     advice: 'use a system with glibc 2.17 or newer, or one with musl',
   },
   {
     pattern: /ld-linux|libc\.musl|libc\.so|Error relocating/,
-    means: 'the binary was built for another C library than this Node (glibc or musl)',
+    means: 'the binary was built for a different C library (glibc or musl) than this Node',
     advice: REINSTALL,
   },
   {
     pattern:
       /wrong ELF class|incompatible architecture|not a valid Win32|\.node: cannot open shared object/,
-    means: 'the binary was built for another processor',
+    means: 'the binary was built for another processor architecture',
     advice: REINSTALL,
   },
   {
@@ -138,15 +138,16 @@ function noBinary(platform, version) {
   const others = installedPlatforms();
   const found =
     others.length === 0
-      ? 'No such package is installed. Usual causes:\n' +
+      ? 'This package is not installed. Usual causes:\n' +
         '- the installation omitted optional dependencies (--omit=optional, --no-optional, omit ' +
         'in .npmrc): install them as well;\n' +
         '- the lock file was written on another system: remove the lock file and node_modules, ' +
         'and install again;\n' +
         '- a bundle was built on another system: build it on a system like the one that runs it.'
-      : `Instead, the package of another platform is installed (${others.join(', ')}), because ` +
-        'node_modules comes from another system, such as a laptop, or from an image with another ' +
-        'C library (glibc, or musl on Alpine). Install in the image that runs the code.';
+      : `Instead, the package for another platform is installed (${others.join(', ')}), because ` +
+        'node_modules was installed on another system, such as a laptop, or in an image with ' +
+        'another C library (musl on Alpine, otherwise glibc). Install the dependencies in the ' +
+        'image that runs the code.';
   return (
     `${NAME} cannot find its native binary for this platform (${here()}). It is in the package ` +
     `${NAME}-${platform}@${version}, an optional dependency that npm, yarn and pnpm install ` +

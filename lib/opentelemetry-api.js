@@ -4,8 +4,8 @@ const { KeycloakTokenError } = require('./error.js');
 const { loadPeer } = require('./optional-peer.js');
 
 const MISSING =
-  'needs the package @opentelemetry/api (1.3 or newer, below 2), which is not installed; add it to ' +
-  'the dependencies of your application';
+  'needs the package @opentelemetry/api (1.3 or a newer 1.x version), which is not installed; add it ' +
+  "to your application's dependencies";
 
 /**
  * Returns the module `@opentelemetry/api`, which takes about 20 ms to load. `what` names the

@@ -41,7 +41,7 @@ const BACKEND_KEYS = {
 const KINDS = {
   string: text('string', 'a non-empty string'),
   url: text('URL', 'an absolute http or https URL'),
-  pem: text('PEM', 'PEM, a non-empty string'),
+  pem: text('PEM', 'PEM as a non-empty string'),
   path: {
     shown: () => 'path',
     type: 'string',

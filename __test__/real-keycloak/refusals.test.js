@@ -63,7 +63,7 @@ const CLIENTS = {
   ],
   'a public client': [
     { clientId: 'public', clientSecret },
-    unauthorized(NO_PUBLIC, /turn on Client authentication/),
+    unauthorized(NO_PUBLIC, /turn on "Client authentication"/),
   ],
   'a bearer-only client': [
     client('bearer-only'),

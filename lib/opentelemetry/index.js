@@ -34,7 +34,7 @@ function instrument(manager, options = {}) {
   if (typeof manager?.[observe] !== 'function') {
     throw wrong(
       'expected a KeycloakTokenManager. A derived manager reports through the manager from which ' +
-        'it was derived; in Backstage, set telemetry: true in the section of the credentials',
+        'it was derived; in Backstage, set telemetry: true in the section with the credentials',
     );
   }
   const { meterProvider, tracerProvider } = checked(options);

@@ -102,7 +102,7 @@ function fromKeyv(keyv) {
   if (isInMemory(keyv)) {
     throw invalid(
       'fromKeyv: this Keyv keeps its entries in memory, where no other replica finds the tokens; ' +
-        'create it with the adapter of a server, such as @keyv/redis, @keyv/valkey or @keyv/memcache',
+        'create it with an adapter for a server, such as @keyv/redis, @keyv/valkey or @keyv/memcache',
     );
   }
   tameKeyv(keyv);

@@ -133,7 +133,8 @@ function checkMembers(value, known, what) {
   const given = Object.entries(value).filter(([, member]) => member !== undefined);
   for (const [name, member] of given) {
     if (!Object.hasOwn(known, name)) {
-      throw new TypeError(`${what} has no ${name}, only ${Object.keys(known).join(', ')}`);
+      const names = Object.keys(known).join(', ');
+      throw new TypeError(`${what} has no property ${name}; its properties are ${names}`);
     }
     known[name](member, name);
   }

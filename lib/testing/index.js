@@ -315,7 +315,10 @@ class FakeTokenEndpoint {
       return checkAnswer((await source(entry)) ?? {});
     } catch (error) {
       this.#failures.push(error);
-      return { status: 500, body: 'The function that returns the answer failed.' };
+      return {
+        status: 500,
+        body: 'The answer function threw an error, or returned an invalid answer.',
+      };
     }
   }
 

@@ -171,7 +171,7 @@ pub(super) fn parse<'env>(
             &format!(
                 "this option does not work with an https proxy ({proxy_option}), because the proxy \
                  would receive the certificate; use an http proxy, or set tokenFetch and configure \
-                 the function with both"
+                 the function with the certificate and the proxy"
             ),
         );
     }

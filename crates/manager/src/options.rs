@@ -149,8 +149,8 @@ impl Options<'_> {
     }
 
     fn scope(&mut self) -> Option<Scope> {
-        const EXPECTED: &str = "scopes separated by single spaces, or a non-empty array of single \
-             scopes, at most 4,000 characters in total";
+        const EXPECTED: &str = "a string of scopes separated by single spaces, or a non-empty array \
+             with one scope per item, of at most 4,000 characters in total";
         let given = self.take(table::SCOPE)?;
         let scope = match &given {
             Given::Text(text) => Scope::parse(text),

@@ -128,12 +128,12 @@ pub enum KeyFault {
     #[error("the JSON Web Key is malformed or lacks private members")]
     BrokenJwk,
     /// The text is a set of JSON Web Keys (RFC 7517 §5).
-    #[error("it is a set of JSON Web Keys: use one key of the set")]
+    #[error("it is a set of JSON Web Keys: use one key from the set")]
     KeySet,
     /// The key cannot sign with any supported algorithm, or is malformed.
     #[error(
-        "{0}: use RSA (2048, 3072 or 4096 bits, exponent 65537), EC (P-256, or P-384 as PKCS #8 or \
-         JWK) or Ed25519"
+        "{0}: use a 2048-, 3072- or 4096-bit RSA key with exponent 65537, a P-256 key, a P-384 key \
+         as PKCS #8 or JWK, or an Ed25519 key"
     )]
     Unsupported(UnsupportedKey),
 }
@@ -230,7 +230,7 @@ impl SigningKey {
     pub fn algorithm_fault(&self) -> Option<String> {
         (self.algorithm == Some(JwkAlgorithm::Foreign)).then(|| {
             format!(
-                "its member alg names an algorithm that the manager does not support for this key; \
+                "its alg member names an algorithm that the manager does not support for this key; \
                  correct alg, or set signingAlgorithm to {}",
                 self.algorithms()
             )

@@ -48,7 +48,7 @@ pub(super) enum ChainFault {
     AuthorityMayNotSign,
     #[error("its keyUsage does not fit a server; add digitalSignature, or omit keyUsage")]
     NotForServers,
-    #[error("it is not for servers; issue it with extendedKeyUsage serverAuth, without nsCertType")]
+    #[error("it is not for servers; issue it with extendedKeyUsage serverAuth and no nsCertType")]
     ForOtherPurpose,
     #[error(
         "it is marked as an authority; issue it with basicConstraints CA:FALSE, or set tokenFetch: \
@@ -61,7 +61,7 @@ pub(super) enum ChainFault {
     )]
     TooManyAuthorities,
     #[error(
-        "a certificate in its chain has an RSA key of less than 2048 or more than 8192 bits; issue \
+        "a certificate in its chain has an RSA key of fewer than 2048 or more than 8192 bits; issue \
          that certificate with another key, or set tokenFetch: true to send token requests with \
          Node's TLS"
     )]

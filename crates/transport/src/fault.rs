@@ -59,8 +59,8 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         (NetworkFault::Proxy, refused.to_owned())
     } else if let Some(SocksError::V5(_)) = find::<SocksError>(&causes) {
         // The library does not export the kind of failure.
-        let advice = "check that the proxy URL contains a user name and password if the proxy \
-                      requires them, and none otherwise";
+        let advice = "check that the proxy URL contains a user name and password if, and only \
+                      if, the proxy requires them";
         (NetworkFault::Proxy, format!("the SOCKS proxy refused the connection: {last}; {advice}"))
     } else if let Some(unresolved) = find::<Unresolved>(&causes) {
         (unresolved.fault(), last)
@@ -76,8 +76,8 @@ pub(super) fn classify(error: reqwest::Error) -> TransportError {
         (fault, known.1.to_owned())
     } else if is_not_http(&causes) {
         let detail = format!(
-            "the response is not HTTP that this client can read: {last}; check the scheme and \
-                 the port, and that the response has at most {MAX_HEADERS} headers"
+            "this client cannot read the response as HTTP: {last}; check the scheme and the \
+                 port, and check that the response has at most {MAX_HEADERS} headers"
         );
         (NetworkFault::Other, detail)
     } else if error.is_connect() {
@@ -115,13 +115,13 @@ fn tunnel_detail(error: &TunnelError) -> Option<&'static str> {
     Some(match error {
         TunnelError::ProxyAuthRequired => PROXY_AUTHENTICATION,
         TunnelError::TunnelUnsuccessful => {
-            "the proxy refused to open a tunnel; check in its log that it allows this host and \
-             port and can reach them"
+            "the proxy refused to open a tunnel; check in the proxy's log that the proxy allows this \
+             host and port and can reach them"
         }
         TunnelError::TunnelUnexpectedEof => {
             "the proxy closed the connection without opening a tunnel"
         }
-        TunnelError::ProxyHeadersTooLong => "the headers of the proxy's response are too long",
+        TunnelError::ProxyHeadersTooLong => "the proxy's response headers are too long",
         _ => return None,
     })
 }
@@ -335,7 +335,7 @@ fn unsupported_feature(fault: &CertificateError) -> Option<&'static str> {
     };
     Some(match other {
         webpki::Error::UnsupportedCertVersion => {
-            "a certificate in its chain is not of X.509 version 3"
+            "a certificate in its chain is not an X.509 version 3 certificate"
         }
         webpki::Error::UnsupportedCriticalExtension => {
             "a certificate in its chain has a critical extension that this client does not support"

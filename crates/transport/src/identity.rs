@@ -204,8 +204,9 @@ impl IdentityFault {
                     }
                     _ => "",
                 };
-                let advice = "use an RSA (2048, 3072 or 4096 bits, exponent 65537), P-256, P-384 \
-                              or Ed25519 key, or present the certificate in a tokenFetch function";
+                let advice = "use a 2048-, 3072- or 4096-bit RSA key with exponent 65537, or a \
+                              P-256, P-384 or Ed25519 key, or present the certificate in a \
+                              tokenFetch function";
                 ("clientKey", format!("{kind} by TLS: {advice}{hint}"))
             }
             Self::Mismatch => {

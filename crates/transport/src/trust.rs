@@ -97,7 +97,7 @@ pub(super) fn environment_fault() -> Option<String> {
         Ok(_) => return None,
     };
     let path = extra.path.display().to_string();
-    Some(clean(&format!("the file \"{path}\" of NODE_EXTRA_CA_CERTS {fault}")))
+    Some(clean(&format!("the file \"{path}\" in NODE_EXTRA_CA_CERTS {fault}")))
 }
 
 /// Returns the value of the variable at the start of the process, when Node also reads it. Linux

@@ -338,7 +338,7 @@ async fn url_that_http_cannot_carry_fails_without_being_shown() {
 #[tokio::test]
 async fn answer_that_is_not_http_is_a_network_fault_without_its_bytes() {
     let error = fate_of(b"\x15\x03\x01secret\r\n\r\n").await.unwrap_err();
-    assert!(format!("{error:?}").contains("not HTTP"), "{error:?}");
+    assert!(format!("{error:?}").contains("cannot read the response as HTTP"), "{error:?}");
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     assert_eq!(fault(Err(error)), NetworkFault::Other);
 }

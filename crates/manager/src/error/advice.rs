@@ -18,12 +18,13 @@ pub(super) fn oauth_advice(
     let says = |text: &str| description.is_some_and(|d| d.contains(text));
     Some(match error {
         "unauthorized_client" if says("service account") && says("Public client") => format!(
-            "client \"{client}\" is public; turn on Client authentication and Service accounts \
-             roles"
+            "client \"{client}\" is public; turn on \"Client authentication\" and \"Service \
+             accounts roles\""
         ),
         "unauthorized_client" if says("service account") => {
             format!(
-                "the service account of client \"{client}\" is off; turn on Service accounts roles"
+                "the service account of client \"{client}\" is off; turn on \"Service accounts \
+                 roles\""
             )
         }
         "unauthorized_client" if says("Invalid method") => format!(
@@ -40,8 +41,8 @@ pub(super) fn oauth_advice(
                 .to_owned()
         }
         "invalid_client" | "unauthorized_client" if says("audience") => {
-            "the server does not accept the audience of the assertion; set assertionAudience to \
-             the issuer in the server's discovery document"
+            "the server does not accept the assertion's audience; set assertionAudience to the \
+             issuer in the server's discovery document"
                 .to_owned()
         }
         "invalid_client" | "unauthorized_client" if says("signature algorithm") => format!(
@@ -87,9 +88,9 @@ pub(super) fn oauth_advice(
         "invalid_dpop_proof" => dpop_advice(description.unwrap_or_default(), config),
         "use_dpop_nonce" if config.dpop.is_none() => dpop_advice(PROOF_MISSING, config),
         "use_dpop_nonce" => {
-            "the server demands a nonce in the DPoP proof, but sent none or refused its own; check \
-             that all gateways forward the header DPoP-Nonce, and that all replicas of the server \
-             accept the same nonces"
+            "the server demands a nonce in the DPoP proof, but sent no nonce or refused the one \
+             that it had sent; check that all gateways forward the header DPoP-Nonce, and that all \
+             replicas of the server accept the same nonces"
                 .to_owned()
         }
         "invalid_request" if says("MTLS") => format!(
@@ -114,14 +115,14 @@ pub(super) fn oauth_advice(
 /// Returns the advice for an unknown refusal. A discovery request carries no credential.
 pub(super) fn unknown_refusal(is_discovery: bool, config: &Config) -> String {
     if is_discovery {
-        return "the server, or a gateway in front of it, refused the request for the document; \
-                check the logs of both, or set tokenEndpoint instead of issuer"
+        return "the server, or a gateway in front of it, refused the discovery request; check the \
+                logs of both, or set tokenEndpoint instead of issuer"
             .to_owned();
     }
     let client = config.grant.client_id.escape_default();
     format!(
-        "the server refused client \"{client}\"; check Keycloak's events and the client policies \
-         of the realm for the reason"
+        "the server refused client \"{client}\"; to find the reason, check Keycloak's events and \
+         the realm's client policies"
     )
 }
 
@@ -146,8 +147,8 @@ fn dpop_advice(description: &str, config: &Config) -> String {
     } else if says("method mismatch") {
         "a proxy changes the method of the request; make the proxy forward the POST unchanged"
     } else if says("not active") {
-        "this machine's clock differs from the server's: a proof may be up to 24 s old and 15 s \
-         ahead; synchronise both clocks"
+        "this machine's clock is more than 24 s behind the server's, or more than 15 s ahead of \
+         it; synchronise both clocks"
     } else if says("already been used") {
         "the request reached the server twice; make sure that no proxy in front of it repeats a \
          POST"
@@ -158,10 +159,10 @@ fn dpop_advice(description: &str, config: &Config) -> String {
         "the token in the request is bound to another key; use that key"
     } else if says("header verification") || says("verification failure") {
         "the header DPoP arrived altered or twice; check the gateways and proxies in front of the \
-         server, and that the option headers does not add one"
+         server"
     } else {
-        "the server does not accept the DPoP proof; check the clocks, and that no proxy changes the \
-         URL of the request or the header DPoP"
+        "the server does not accept the DPoP proof; check both clocks, and check that no proxy \
+         changes the request's URL or its header DPoP"
     };
     advice.to_owned()
 }
@@ -173,7 +174,7 @@ pub(super) fn token_type_advice(fault: ProtocolFault, config: &Config) -> Option
         ProtocolFault::NotBound => Some(format!(
             "in Keycloak, turn on \"Require DPoP bound tokens\" (dpop.bound.access.tokens) for \
              client \"{client}\". Versions before 26.4 and servers without the feature dpop do not \
-             bind the client's own tokens; remove the option dpop there"
+             bind the client's own tokens; for such a server, remove the option dpop"
         )),
         ProtocolFault::Bound => Some(format!(
             "set dpop: true, or turn off \"Require DPoP bound tokens\" (dpop.bound.access.tokens) \
@@ -194,8 +195,8 @@ fn wrong_url(config: &Config) -> String {
              {base}/realms/{realm}/protocol/openid-connect/token"
             .to_owned(),
         Target::Issuer(_) => {
-            "the discovery document of the issuer names this URL, but it is not a \
-             token endpoint; check the hostname settings of Keycloak"
+            "the issuer's discovery document names this URL as the token endpoint, but the URL is \
+             not a token endpoint; check Keycloak's hostname settings"
                 .to_owned()
         }
     }
@@ -241,7 +242,7 @@ pub(super) fn http_advice(
         }
         (500, Some("unknown_error")) if config.dpop.is_some() => {
             "with DPoP, Keycloak gives this response if this machine's clock is exactly 25 s \
-             behind the server's; compare the clocks, or else check the server's log"
+             behind the server's; compare the clocks, and if they agree, check the server's log"
                 .to_owned()
         }
         (408 | 429 | 500..=599, _) => UNAVAILABLE.to_owned(),

@@ -68,8 +68,8 @@ impl Error {
             }
             DocumentFault::Issuer(named) => format!(
                 "the discovery document belongs to the issuer \"{named}\", not to \
-                 \"{configured}\"; if Keycloak has another public hostname, set issuer to the \
-                 first URL, or set tokenEndpoint instead"
+                 \"{configured}\"; if Keycloak's public hostname differs from yours, set issuer to \
+                 the first URL, or set tokenEndpoint instead"
             ),
             DocumentFault::NoTokenEndpoint => {
                 "the discovery document has no token_endpoint that is an http or https URL; set \
@@ -78,7 +78,7 @@ impl Error {
             }
             DocumentFault::PlainTokenEndpoint => {
                 "the issuer uses https, but the token_endpoint in its discovery document uses \
-                 http; correct the hostname settings of Keycloak"
+                 http; correct Keycloak's hostname settings"
                     .to_owned()
             }
         };
@@ -121,7 +121,7 @@ impl Error {
             } => {
                 let advice = if let Some(encoding) = encoding {
                     format!(
-                        "{}; turn off the compression of token responses",
+                        "{}; turn off compression for token responses",
                         ProtocolFault::Encoded(encoding)
                     )
                 } else {

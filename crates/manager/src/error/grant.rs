@@ -39,7 +39,7 @@ pub(crate) fn grant_advice(grant: &Grant, error: &AnswerError) -> Option<String>
 fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Option<String> {
     Some(match error {
         "invalid_request" if says("not enabled for the requested client") => format!(
-            "token exchange is off for client \"{client}\"; turn on Standard token exchange \
+            "token exchange is off for client \"{client}\"; turn on \"Standard token exchange\" \
              (attribute standard.token.exchange.enabled)"
         ),
         "unsupported_grant_type" => {
@@ -48,16 +48,18 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
                 .to_owned()
         }
         "access_denied" if says("token audience") => format!(
-            "client \"{client}\" is not in the aud of the user's token; add an audience mapper for \
-             it to the client that the user signs in to. A lightweight token has no aud"
+            "the aud claim of the user's token does not contain client \"{client}\"; add an \
+             audience mapper for \"{client}\" to the client that the user signs in to. A \
+             lightweight access token has no aud claim"
         ),
         "access_denied" => format!(
-            "client \"{client}\" may not exchange this token; check its permissions in Keycloak"
+            "client \"{client}\" may not exchange this token; check the client's permissions in \
+             Keycloak"
         ),
         "invalid_request" | "invalid_token" if says("Invalid token") => {
             "the server refuses the user's token: the token has expired or was revoked, the user's \
-             session has ended, or another realm or issuer URL issued the token; ask the user to \
-             sign in again"
+             session has ended, or the token comes from another realm or names another issuer URL; \
+             ask the user to sign in again"
                 .to_owned()
         }
         "invalid_request" if says("access tokens only") => {
@@ -67,8 +69,8 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
         }
         "invalid_request" if says("Requested audience not available") => format!(
             "no scope or role of client \"{client}\" gives the requested audience for this user; \
-             assign a client scope with an audience mapper, and request it with scope if it is \
-             optional"
+             assign a client scope with an audience mapper to the client, and request the scope if \
+             it is optional"
         ),
         "invalid_request" if says("is not supported for standard token exchange") => {
             "Keycloak does not read this field in a standard token exchange; remove it from \
@@ -95,12 +97,12 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
                 .to_owned()
         }
         "invalid_client" if says("Public client") => format!(
-            "client \"{client}\" is public and cannot exchange tokens; turn on Client \
-             authentication"
+            "client \"{client}\" is public and cannot exchange tokens; turn on \"Client \
+             authentication\""
         ),
         "invalid_scope" if says("Missing consents") => format!(
-            "the user has not consented to client \"{client}\"; turn off Consent required for it, \
-             or let the user consent"
+            "the user has not consented to client \"{client}\"; turn off \"Consent required\" for the \
+             client, or have the user consent"
         ),
         "invalid_scope" if says("initial access token") => {
             "a client policy of the realm forbids scopes that the user's token does not have; \
@@ -118,8 +120,8 @@ fn assertion_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> O
                 .to_owned()
         }
         "invalid_grant" if says("not supported for the requested client") => format!(
-            "the JWT authorization grant is off for client \"{client}\"; turn it on and name the \
-             identity provider of the assertion"
+            "the JWT authorization grant is off for client \"{client}\"; turn it on, and allow the \
+             identity provider that issued the assertion"
         ),
         "invalid_grant" if says("Token reuse detected") => {
             "the assertion was used before; pass a function that returns a new assertion for each \
@@ -127,7 +129,7 @@ fn assertion_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> O
                 .to_owned()
         }
         "invalid_grant" if says("User not found") => {
-            "no user of the realm is linked to the subject of the assertion; link the user to the \
+            "no user of the realm is linked to the assertion's subject; link the user to the \
              identity provider"
                 .to_owned()
         }
@@ -196,7 +198,7 @@ mod tests {
                 400,
                 "invalid_request",
                 "Standard token exchange is not enabled for the requested client",
-                "turn on Standard token exchange",
+                "turn on \"Standard token exchange\"",
             ),
             (400, "unsupported_grant_type", "Unsupported grant_type", "26.2"),
             (403, "access_denied", "Client is not within the token audience", "audience mapper"),

@@ -16,7 +16,7 @@ impl Error {
     pub fn no_engine(config: &Config) -> Self {
         Self::new(
             ErrorKind::Network,
-            "the manager sent no request: the process has reached its limit of threads or file \
+            "the manager sent no request: the process has reached its limit on threads or file \
              descriptors; raise the limit",
         )
         .in_acquisition(config, config.target.endpoint(), 0, None)
@@ -43,7 +43,7 @@ impl Error {
         let (stage, advice) = match stage {
             Stage::WaitingForFile => (
                 "reading a file of trusted certificates",
-                "check the storage of caFile and of NODE_EXTRA_CA_CERTS",
+                "check the storage that holds the files of caFile and NODE_EXTRA_CA_CERTS",
             ),
             Stage::WaitingForEventLoop => (
                 "waiting for the event loop to hand over the certificates that Node trusts",
@@ -199,7 +199,7 @@ impl Error {
 fn network_advice(fault: NetworkFault) -> &'static str {
     match fault {
         NetworkFault::Dns => "; check the host name",
-        NetworkFault::DnsUnavailable => "; check the name server of this machine",
+        NetworkFault::DnsUnavailable => "; check this machine's DNS configuration",
         NetworkFault::Refused => {
             "; check that the server or proxy is running and listening on this port"
         }

@@ -95,9 +95,9 @@ impl Options<'_> {
     }
 
     pub(super) fn path(&mut self, FilePath { name }: FilePath) -> Option<PathBuf> {
-        let text = self.non_empty(name, "the path of a file, a non-empty string")?;
+        let text = self.non_empty(name, "a file path as a non-empty string")?;
         if text.contains('\0') {
-            let problem = "expected the path of a file without a NUL character";
+            let problem = "expected a file path without a NUL character";
             self.faults.push(name, problem);
             return None;
         }

@@ -48,8 +48,8 @@ impl Options<'_> {
         if secret.is_none() && !has_key && credential.is_some() {
             let problem = format!(
                 "expected a secret of at least {SHORTEST_SECRET} characters that all replicas \
-                 have: the store needs one to encrypt tokens, unless the option clientSecret is a \
-                 string of that length"
+                 share: the manager encrypts stored tokens with it, unless the option clientSecret \
+                 is a string of at least that length"
             );
             self.faults.push(KEY, &problem);
         }

@@ -15,13 +15,13 @@ pub(super) const KEY_ID: Text = Text::new("keyId", "a non-empty string");
 pub(super) const SIGNING_ALGORITHM: &str = "signingAlgorithm";
 pub(super) const ASSERTION_AUDIENCE: Text = Text::new("assertionAudience", "a non-empty string");
 pub(super) const CLIENT_CERTIFICATE: Text =
-    Text::new("clientCertificate", "PEM, a non-empty string");
+    Text::new("clientCertificate", "PEM as a non-empty string");
 pub(super) const CLIENT_CERTIFICATE_FILE: FilePath = FilePath::new("clientCertificateFile");
-pub(super) const CLIENT_KEY: Text = Text::new("clientKey", "PEM, a non-empty string");
+pub(super) const CLIENT_KEY: Text = Text::new("clientKey", "PEM as a non-empty string");
 pub(super) const CLIENT_KEY_FILE: FilePath = FilePath::new("clientKeyFile");
 pub(super) const CLIENT_ASSERTION_FILE: FilePath = FilePath::new("clientAssertionFile");
 pub(super) const CLIENT_ASSERTION_TYPE: Text =
-    Text::new("clientAssertionType", "a URN, a non-empty string");
+    Text::new("clientAssertionType", "a URN as a non-empty string");
 pub(super) const SCOPE: &str = "scope";
 pub(super) const AUDIENCE: &str = "audience";
 pub(super) const REQUESTED_RESOURCE: &str = "requestedResource";
@@ -31,7 +31,7 @@ pub(super) const TOKEN_EXPIRY_BUFFER_SECONDS: Integer =
     Integer::new("tokenExpiryBufferSeconds", 0, 60);
 pub(super) const REQUEST_TIMEOUT_MS: Integer = Integer::new("requestTimeoutMs", 1, 15_000);
 pub(super) const BACKGROUND_REFRESH: Flag = Flag::new("backgroundRefresh", true);
-pub(super) const CA: Text = Text::new("ca", "PEM certificates, a non-empty string");
+pub(super) const CA: Text = Text::new("ca", "PEM certificates as a non-empty string");
 pub(super) const CA_FILE: FilePath = FilePath::new("caFile");
 pub(super) const SKIP_TLS_VERIFY: Flag = Flag::new("skipTlsVerify", false);
 pub(super) const PROXY: &str = "proxy";

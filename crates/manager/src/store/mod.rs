@@ -119,7 +119,7 @@ impl SharedStore {
             Called::Failed(detail) => {
                 let detail = detail.as_deref();
                 let text = detail.map_or_else(String::new, |detail| format!(" ({detail})"));
-                let text = format!("returned an error{text}");
+                let text = format!("failed{text}");
                 self.record_failure(events, operation, Fault::Refused, &text);
             }
             Called::Late | Called::Skipped => {}
@@ -350,7 +350,7 @@ fn failure_message(operation: Operation, detail: &str) -> String {
         Operation::Delete => "delete",
     };
     format!(
-        "the shared store {detail} ({method}); the manager requests tokens from the server \
-         meanwhile, and keeps trying the store"
+        "the shared store's {method} method {detail}; meanwhile, the manager requests tokens from \
+         the server and keeps trying the store"
     )
 }
