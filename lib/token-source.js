@@ -1,7 +1,7 @@
 'use strict';
 
 // The JavaScript side of one token: the cached token, the callers that wait for it, and `fetch`. A
-// manager is a token source, and each manager that is derived from it is another one.
+// manager is a token source, and so is each manager that is derived from it.
 
 const { asObject, asString } = require('./access-token.js');
 const { badRequest } = require('./error.js');
@@ -10,7 +10,7 @@ const { lazily } = require('./lazily.js');
 const resourceFetch = require('./resource-fetch.js');
 const resourceHeaders = require('./resource-headers.js');
 const { Waiters } = require('./waiters.js');
-// `fetch` loads its modules on demand, but uses the timers of this moment.
+// `fetch` loads its modules on demand, but uses the timers as they are now.
 require('./timers.js');
 
 // These functions load modules on demand, because most managers never need these modules.
@@ -24,7 +24,7 @@ const resourceManagers = lazily(() => require('./resource-manager.js'));
 
 const NO_OPTIONS = Object.freeze({});
 const runAtOnce = (step) => step();
-// The empty map of all sources without a flight. No code modifies it.
+// The empty map that all sources without a flight share. No code modifies it.
 const NO_FLIGHTS = new Map();
 // The memory of sources without a native side. No source has the version in this memory.
 const UNPUBLISHED = Int32Array.of(1);
@@ -37,11 +37,11 @@ const source = Object.freeze({
   attach: Symbol('attach'),
   /** The manager's side of the source. */
   family: Symbol('family'),
-  /** Connects the source with the shared memory of its native side. */
+  /** Connects the source to the shared memory of its native side. */
   connect: Symbol('connect'),
   /** Disconnects the source, whose native side no longer exists. */
   disconnect: Symbol('disconnect'),
-  /** Handles an event of the native side. */
+  /** Handles an event from the native side. */
   handle: Symbol('handle'),
   /**
    * Returns a function that runs another function in the context of the call that started a flight.
@@ -55,18 +55,18 @@ const source = Object.freeze({
   detach: Symbol('detach'),
   /** Rejects the waiting callers and forgets the token. */
   end: Symbol('end'),
-  /** Whether callers wait. */
+  /** Whether callers are waiting. */
   isAwaited: Symbol('isAwaited'),
   /** The number of calls that the source answered without the native side. */
   hits: Symbol('hits'),
 });
 
 class TokenSource {
-  // The manager's side of this source: see `Family` in `manager.js`.
+  // The manager's side of this source: see `family` in `manager.js`.
   #family;
-  // The native side changes element `#word` when this source may no longer serve its token. Until
-  // then, a call only compares this element with `#version`. The numbers of hits and joins are the
-  // elements `#hits` and `#hits + 1` of `#counts`.
+  // The native side changes element `#word` of `#published` when this source may no longer serve
+  // its token. Until then, a call only compares this element with `#version`. The numbers of hits
+  // and joins are the elements `#hits` and `#hits + 1` of `#counts`.
   #published = UNPUBLISHED;
   #counts;
   #word = 0;
@@ -93,7 +93,7 @@ class TokenSource {
   }
 
   // `fetch` is a bound function, so that it works without the manager as `this`. The accessor
-  // creates it at the first use.
+  // creates it on first use.
   get fetch() {
     if (!TokenSource.is(this)) return undefined;
     const fetch = (input, init) => this.#fetch(input, init);
@@ -101,7 +101,7 @@ class TokenSource {
     return fetch;
   }
 
-  // An own property replaces the accessor, also if a test assigns a double.
+  // An own property replaces the accessor. This also lets a test assign a double.
   set fetch(value) {
     Object.defineProperty(this, 'fetch', { value, configurable: true, writable: true });
   }
@@ -109,7 +109,7 @@ class TokenSource {
   // `options` is not a declared parameter: where V8 does not inline the call, omitting a declared
   // parameter costs a seventh of the call's time.
   getToken() {
-    // The check is inline, because a call would cost time in the most frequent call of the package.
+    // The check is inline, because this is the most frequent call of the package.
     const isDetached = this === undefined || this === null || !(#published in this);
     if (isDetached) return callOptions().rejectDetached('getToken');
     // biome-ignore lint/complexity/noArguments: a rest parameter creates an array for every call.
@@ -200,7 +200,7 @@ class TokenSource {
     return parts.fetch(input, init);
   }
 
-  // `isCurrent` tells whether the tokens are still meant for the resource. If not, `again` makes
+  // `isCurrent` tells whether the tokens are still meant for the resource. If not, `again` repeats
   // each call that has not sent a request yet.
   [resourceFetch](resource, isCurrent = () => true, again = undefined) {
     const { Routes, makeFetch } = authenticatedFetch();
@@ -228,7 +228,7 @@ class TokenSource {
     };
   }
 
-  // Returns a function like `headers` for a resource.
+  // Returns the `headers` function for a resource.
   [resourceHeaders](resource, isCurrent = () => true, again = undefined) {
     const dpop = () => this.#presenter();
     const parts = { manager: this, resource, dpop, isCurrent, again };
@@ -245,8 +245,8 @@ class TokenSource {
     return parts.dpop;
   }
 
-  // Returns the `fetch` for a resource, the routes of all resources, and the presenter of bound
-  // tokens, as far as calls have needed them.
+  // Returns the parts that calls have needed so far: the `fetch` for a resource, the routes of all
+  // resources, and the presenter of bound tokens.
   #presenting() {
     this.#presentation ??= {
       fetch: undefined,
@@ -274,7 +274,7 @@ class TokenSource {
     return outcome;
   }
 
-  // `hasWaited`: a forced call has waited for an earlier request.
+  // `hasWaited`: a forced call has already waited for an earlier request.
   #ask(options, shape, hasWaited = false) {
     const checked = options === undefined ? NO_OPTIONS : callOptions().checked(options);
     if ('fault' in checked) return Promise.reject(checked.fault);
@@ -313,8 +313,8 @@ class TokenSource {
       this.#flights.set(flight, waiters);
     }
     keepAlive(this, true);
-    // Later calls can directly join only a call without options: a call with options may wait while
-    // the manager holds a token that other callers still get immediately.
+    // Later calls can directly join only a call without options. A call with options may wait
+    // although the manager holds a token that other callers get immediately.
     if (options === NO_OPTIONS && shape === asString) {
       this.#pending = waiters.shared();
       return this.#pending;
@@ -362,7 +362,7 @@ class TokenSource {
     }
   }
 
-  // The first call that waits for a flight has started it, unless it is a refresh.
+  // The first call that waits for a flight has started it, unless the flight is a refresh.
   [source.contextOf]({ flight, cause, acquisition }) {
     const isRefresh = (cause ?? acquisition.cause) === 'refresh';
     return isRefresh ? undefined : this.#flights.get(flight)?.inContext;
