@@ -5,8 +5,7 @@
 export declare class Core {
   /**
    * Returns the shared memory of this manager, or the chunk with this number of the memory of
-   * derived managers. Each manager has 24 bytes: as an `Int32Array`, they contain the version at
-   * index 0; as a `Float64Array`, they contain the hits and joins at indices 1 and 2.
+   * derived managers. [`manager::published`] describes its layout.
    */
   memory(chunk?: number | undefined | null): ArrayBuffer
   /** Derives a manager. Returns `null` if this manager is closed. */

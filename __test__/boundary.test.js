@@ -66,6 +66,24 @@ describe('a call with a cached token', { timeout: LIMIT_MS }, () => {
   });
 });
 
+describe('a token', { timeout: LIMIT_MS }, () => {
+  it('stays the same for its callers after the manager has replaced it and closed', async (t) => {
+    const { manager } = await start(t);
+    const received = [];
+    for (let round = 0; round < 20; round += 1) {
+      const token = await manager.getToken({ forceRefresh: true });
+      received.push({ token, bytes: Buffer.from(token) });
+    }
+    await manager.close();
+    globalThis.gc?.();
+    for (const { token, bytes } of received) {
+      assert.equal(token, bytes.toString());
+      assert.equal(structuredClone(token), JSON.parse(JSON.stringify(token)));
+    }
+    assert.equal(new Set(received.map(({ token }) => token)).size, received.length);
+  });
+});
+
 describe('a fault', { timeout: LIMIT_MS }, () => {
   const isInternal = (cause) => ({
     name: 'KeycloakTokenError',

@@ -397,7 +397,7 @@ function wantsRevocation(options) {
 
 // Maps the memory that the native side shares.
 function mapped(memory) {
-  return { words: new Int32Array(memory), counts: new Float64Array(memory) };
+  return { words: new Int32Array(memory), numbers: new Float64Array(memory) };
 }
 
 module.exports = { KeycloakTokenManager };

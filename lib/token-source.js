@@ -28,6 +28,11 @@ const runAtOnce = (step) => step();
 const NO_FLIGHTS = new Map();
 // The memory of sources without a native side. No source has the version in this memory.
 const UNPUBLISHED = Int32Array.of(1);
+// The layout of a manager's memory: see `published.rs`.
+const WORDS = 10;
+const [HITS, JOINS, ISSUED_AT, EXPIRES_AT] = [1, 2, 3, 4];
+
+let lastScope;
 
 /**
  * The methods that the manager calls on its token sources, and that users do not see.
@@ -65,15 +70,15 @@ class TokenSource {
   // The manager's side of this source: see `family` in `manager.js`.
   #family;
   // The native side changes element `#word` of `#published` when this source may no longer serve
-  // its token. Until then, a call only compares this element with `#version`. The numbers of hits
-  // and joins are the elements `#hits` and `#hits + 1` of `#counts`.
+  // its token. Until then, a call only compares this element with `#version`. The elements of
+  // `#numbers` from `#word / 2` on are described in `published.rs`.
   #published = UNPUBLISHED;
-  #counts;
+  #numbers;
   #word = 0;
-  #hits = 1;
   #version = 0;
-  #token;
   #promise;
+  #scope;
+  #isBound = false;
   // The promise that all calls without options share while they wait for the same flight.
   #pending;
   #flights = NO_FLIGHTS;
@@ -116,11 +121,11 @@ class TokenSource {
     const options = arguments.length === 0 ? undefined : arguments[0];
     if (options === undefined) {
       if (this.#published[this.#word] === this.#version) {
-        this.#counts[this.#hits]++;
+        this.#numbers[this.#word / 2 + HITS]++;
         return this.#promise;
       }
       if (this.#pending !== undefined) {
-        this.#counts[this.#hits + 1]++;
+        this.#numbers[this.#word / 2 + JOINS]++;
         return this.#pending;
       }
     }
@@ -284,8 +289,8 @@ class TokenSource {
       minValiditySeconds === 0 &&
       !forceRefresh
     ) {
-      this.#counts[this.#hits]++;
-      return Promise.resolve(shape(this.#token));
+      this.#numbers[this.#word / 2 + HITS]++;
+      return shape === asString ? this.#promise : this.#described();
     }
     let outcome;
     const traceParent = this.#family.traceParent();
@@ -330,13 +335,13 @@ class TokenSource {
 
   [source.connect](memory, index) {
     this.#published = memory.words;
-    this.#counts = memory.counts;
-    this.#word = index * 6;
-    this.#hits = index * 3 + 1;
+    this.#numbers = memory.numbers;
+    this.#word = index * WORDS;
   }
 
   [source.disconnect]() {
     this.#published = UNPUBLISHED;
+    this.#numbers = undefined;
     this.#word = 0;
     this.#forget();
     this.#presentation?.routes?.clear();
@@ -395,7 +400,7 @@ class TokenSource {
   }
 
   get [source.hits]() {
-    return this.#counts?.[this.#hits] ?? 0;
+    return this.#numbers?.[this.#word / 2 + HITS] ?? 0;
   }
 
   // Removes and returns the waiters of a flight that has ended; `undefined` if no call waited.
@@ -410,19 +415,34 @@ class TokenSource {
   }
 
   // Keeps a token for later calls if the native side returned a version for it. Returns whether it
-  // did. The object of the native side would take a third more memory.
+  // did.
   #keep({ version, token, isBound, scope, issuedAt, expiresAt }) {
     if (version === 0) return false;
     this.#version = version | 0;
-    this.#token = { token, isBound, scope, issuedAt, expiresAt };
     this.#promise = Promise.resolve(token);
+    this.#isBound = isBound;
+    // Most tokens of a process have the same scope, so they share one string.
+    if (scope !== lastScope) lastScope = scope;
+    this.#scope = lastScope;
+    // As a field of this object, each time would need an object of its own.
+    const first = this.#word / 2;
+    this.#numbers[first + ISSUED_AT] = issuedAt;
+    this.#numbers[first + EXPIRES_AT] = expiresAt;
     return true;
+  }
+
+  // Returns the cached token with its metadata.
+  #described() {
+    const first = this.#word / 2;
+    const { [first + ISSUED_AT]: issuedAt, [first + EXPIRES_AT]: expiresAt } = this.#numbers;
+    const [scope, isBound] = [this.#scope, this.#isBound];
+    return this.#promise.then((token) => asObject({ token, isBound, scope, issuedAt, expiresAt }));
   }
 
   #letGo() {
     this.#version = 0;
-    this.#token = undefined;
     this.#promise = undefined;
+    this.#scope = undefined;
   }
 
   // Also forgets the promise of the flight, because new callers must not join the flight.

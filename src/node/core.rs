@@ -120,8 +120,7 @@ fn connect(
 #[napi]
 impl Core {
     /// Returns the shared memory of this manager, or the chunk with this number of the memory of
-    /// derived managers. Each manager has 24 bytes: as an `Int32Array`, they contain the version at
-    /// index 0; as a `Float64Array`, they contain the hits and joins at indices 1 and 2.
+    /// derived managers. [`manager::published`] describes its layout.
     #[napi(catch_unwind)]
     pub fn memory<'env>(&self, env: &'env Env, chunk: Option<u32>) -> Result<ArrayBuffer<'env>> {
         let own = || self.manager().published().chunk();

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Builder;
 
 use manager::clock::SystemClock;
+use manager::sync::Handle;
 use manager::timers::Timers;
 use manager::{Engine, EngineSource};
 use transport::MAX_BLOCKING_THREADS;
@@ -49,7 +50,7 @@ fn start() -> Option<Engine> {
         .ok()?;
     let timers = Arc::new(Timers::default());
     let engine = Engine {
-        handle: runtime.handle().clone(),
+        handle: Handle::new(runtime.handle()),
         timers: Arc::clone(&timers),
     };
     let clock = clock();

@@ -94,7 +94,7 @@ impl Core {
         }
         // A token may expire while the event loop is blocked.
         let now = engine::clock().now();
-        let has_expired = |token: &Token| token.age(now) >= token.life.granted;
+        let has_expired = |token: &Token| token.age(now) >= token.life.granted();
         match outcome.result {
             Ok(token) if outcome.storage != Storage::Expired && has_expired(&token) => {
                 EventData::AskAgain {

@@ -17,6 +17,7 @@ pub mod derived;
 mod engine;
 mod env_data;
 mod events;
+mod external_string;
 mod fetch_transport;
 mod loop_waker;
 pub mod module;

@@ -9,6 +9,7 @@ use napi::{Result, sys};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
+use super::external_string::string_of;
 use manager::error::Error;
 use manager::slot::Condition;
 use manager::slot::Token;
@@ -16,17 +17,17 @@ use manager::snapshot::{Counters, Snapshot};
 use manager::store::Command;
 use oauth::TokenRequest;
 
-/// A token that the addon converts to a JavaScript string without an intermediate copy.
+/// A token that JavaScript reads from the memory of the manager.
 pub struct Bearer(Arc<Token>);
 
 impl ToNapiValue for Bearer {
     unsafe fn to_napi_value(env: sys::napi_env, bearer: Self) -> Result<sys::napi_value> {
         // SAFETY: the caller guarantees that the environment is valid.
-        unsafe { <&str as ToNapiValue>::to_napi_value(env, bearer.0.access_token.expose()) }
+        unsafe { string_of(env, &bearer.0, |token| token.access_token.expose()) }
     }
 }
 
-/// A text with a secret, which the addon converts in the same way.
+/// A text with a secret, which the addon converts without an intermediate copy.
 pub struct Confidential(Zeroizing<String>);
 
 impl ToNapiValue for Confidential {
@@ -417,12 +418,12 @@ pub(super) fn store_wanted(call: u32, command: &Command) -> EventData {
 
 impl TokenData {
     pub(super) fn new(token: Arc<Token>, version: u32) -> Self {
-        let sent = token.sent.wall;
+        let sent = token.sent.wall();
         Self {
             is_bound: token.dpop_key.is_some(),
-            scope: token.scope.clone(),
+            scope: token.scope.as_deref().map(str::to_owned),
             issued_at: epoch_ms(sent),
-            expires_at: epoch_ms(sent.saturating_add(token.life.hard)),
+            expires_at: epoch_ms(sent.saturating_add(token.life.hard())),
             version,
             token: Bearer(token),
         }
@@ -484,10 +485,10 @@ impl From<Snapshot> for SnapshotData {
             token_age_seconds: token.map(|token| token.age.as_secs_f64()),
             seconds_to_soft_expiry: token.map(|token| seconds_between(token.age, token.soft)),
             seconds_to_hard_expiry: token.map(|token| seconds_between(token.age, token.hard)),
-            last_success_at: snapshot.last_success.map(|moment| epoch_ms(moment.wall)),
+            last_success_at: snapshot.last_success.map(|moment| epoch_ms(moment.wall())),
             last_failure: snapshot.last_failure.map(|(moment, kind)| LastFailure {
                 code: kind.code().to_owned(),
-                at: epoch_ms(moment.wall),
+                at: epoch_ms(moment.wall()),
             }),
             counters: counters.into(),
             derived: snapshot.derived.map(|derived| DerivedSumsData {
@@ -497,9 +498,9 @@ impl From<Snapshot> for SnapshotData {
             }),
             acquisition_latency_ms: Latencies {
                 count: latency.count,
-                sum: ms(latency.sum),
-                max: ms(latency.max),
-                last: ms(latency.last),
+                sum: ms(latency.sum.into()),
+                max: ms(latency.max.into()),
+                last: ms(latency.last.into()),
             },
         }
     }

@@ -1,4 +1,4 @@
-//! The memory that JavaScript shares with the manager: the published version, and the counters that
+//! The memory that JavaScript shares with the manager: the published version, and the numbers that
 //! JavaScript writes.
 //!
 //! The version represents the token that JavaScript may serve without asking the manager. It
@@ -15,8 +15,8 @@ use super::sync::{AtomicU32, AtomicU64};
 /// The version that never represents a token.
 pub const NO_TOKEN: u32 = 0;
 
-/// The shared memory. JavaScript sees the version as element 0 of an `Int32Array` and the counters
-/// as elements 1 and 2 of a `Float64Array` over the same bytes.
+/// The shared memory. JavaScript sees the version as element 0 of an `Int32Array`, and the other
+/// fields as elements 1 to 4 of a `Float64Array` over the same bytes.
 #[derive(Debug)]
 #[repr(C, align(8))]
 pub struct Published {
@@ -28,6 +28,9 @@ pub struct Published {
     hits: AtomicU64,
     /// The number of calls that joined an existing promise, in the same format.
     joins: AtomicU64,
+    /// When the manager sent the request for the token that JavaScript keeps, and when that token
+    /// expires, in ms since the epoch. Only JavaScript writes and reads these fields.
+    times: [AtomicU64; 2],
 }
 
 impl Default for Published {
@@ -37,6 +40,7 @@ impl Default for Published {
             unused: 0,
             hits: AtomicU64::new(0.0_f64.to_bits()),
             joins: AtomicU64::new(0.0_f64.to_bits()),
+            times: [AtomicU64::new(0), AtomicU64::new(0)],
         }
     }
 }
@@ -152,9 +156,10 @@ mod tests {
 
     #[test]
     fn the_layout_is_what_javascript_reads() {
-        assert_eq!(size_of::<Published>(), 24);
+        assert_eq!(size_of::<Published>(), 40);
         assert_eq!(std::mem::offset_of!(Published, version), 0);
         assert_eq!(std::mem::offset_of!(Published, hits), 8);
         assert_eq!(std::mem::offset_of!(Published, joins), 16);
+        assert_eq!(std::mem::offset_of!(Published, times), 24);
     }
 }

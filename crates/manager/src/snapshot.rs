@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::clock::Moment;
+use super::clock::{Moment, Nanos};
 use super::error::ErrorKind;
 use super::slot::Condition;
 
@@ -39,11 +39,11 @@ pub struct Latency {
     /// The number of finished acquisitions.
     pub count: f64,
     /// The sum of the durations.
-    pub sum: Duration,
+    pub sum: Nanos,
     /// The longest duration.
-    pub max: Duration,
+    pub max: Nanos,
     /// The duration of the last acquisition.
-    pub last: Duration,
+    pub last: Nanos,
 }
 
 impl Counters {
@@ -77,9 +77,9 @@ pub struct DerivedSums {
 impl Latency {
     pub(super) fn add(&mut self, took: Duration) {
         self.count += 1.0;
-        self.sum = self.sum.saturating_add(took);
-        self.max = self.max.max(took);
-        self.last = took;
+        self.sum = Duration::from(self.sum).saturating_add(took).into();
+        self.last = took.into();
+        self.max = self.max.max(self.last);
     }
 }
 

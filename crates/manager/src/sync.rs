@@ -1,5 +1,5 @@
-//! The primitives that synchronise threads. `--cfg loom` replaces them with the primitives of loom,
-//! which runs a test in every order that the memory model allows.
+//! The primitives that synchronise threads, and the handle that starts tasks. `--cfg loom` replaces
+//! them with the primitives of loom, which runs a test in every order that the memory model allows.
 
 #[cfg(loom)]
 pub(super) use modelled::{AtomicU32, AtomicU64, Mutex};
@@ -9,9 +9,46 @@ pub use modelled::{Handle, spawn};
 #[cfg(not(loom))]
 pub(super) use parking_lot::Mutex;
 #[cfg(not(loom))]
-pub(super) use std::sync::atomic::{AtomicU32, AtomicU64};
+pub use runtime::Handle;
 #[cfg(not(loom))]
-pub use tokio::runtime::Handle;
+pub(super) use std::sync::atomic::{AtomicU32, AtomicU64};
+
+#[cfg(not(loom))]
+mod runtime {
+    use std::pin::Pin;
+
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Starts tasks on a runtime.
+    ///
+    /// The runtime's thread allocates the memory of its tasks. If the calling thread allocated it,
+    /// managers that start flights at once would leave a gap behind each of their own objects.
+    #[derive(Clone, Debug)]
+    pub struct Handle {
+        tasks: UnboundedSender<Task>,
+    }
+
+    impl Handle {
+        /// Creates a handle for a runtime.
+        #[must_use]
+        pub fn new(runtime: &tokio::runtime::Handle) -> Self {
+            let (sender, mut tasks) = unbounded_channel::<Task>();
+            runtime.spawn(async move {
+                while let Some(task) = tasks.recv().await {
+                    tokio::spawn(task);
+                }
+            });
+            Self { tasks: sender }
+        }
+
+        /// Starts a task, or drops it if the runtime has ended.
+        pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+            drop(self.tasks.send(Box::pin(task)));
+        }
+    }
+}
 
 #[cfg(loom)]
 #[expect(clippy::unreachable, reason = "tests")]

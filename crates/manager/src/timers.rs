@@ -6,6 +6,7 @@
 //! again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::clock::{Clock, Moment};
+use super::clock::{Clock, Moment, Nanos};
 
 /// The interval between two comparisons of the clocks.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
@@ -28,12 +29,12 @@ pub trait Timer: Send + Sync {
 
 /// Identifies a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TimerId(pub u64);
+pub struct TimerId(NonZeroU64);
 
 #[derive(Default)]
 struct Entries {
-    by_time: BTreeMap<(Duration, TimerId), Weak<dyn Timer>>,
-    times: HashMap<TimerId, Duration>,
+    by_time: BTreeMap<(Nanos, TimerId), Weak<dyn Timer>>,
+    times: HashMap<TimerId, Nanos>,
     last_id: u64,
 }
 
@@ -55,12 +56,14 @@ impl Timers {
     /// Returns the id for a new timer.
     pub fn register(&self) -> TimerId {
         let mut entries = self.entries.lock();
-        entries.last_id = entries.last_id.saturating_add(1);
-        TimerId(entries.last_id)
+        let id = TimerId(NonZeroU64::MIN.saturating_add(entries.last_id));
+        entries.last_id = id.0.get();
+        id
     }
 
     /// Sets a timer to a reading of the monotonic clock, or cancels the timer.
     pub fn set(&self, id: TimerId, time: Option<Duration>, timer: &Weak<dyn Timer>) {
+        let time = time.map(Nanos::from);
         let is_earliest = {
             let mut entries = self.entries.lock();
             if entries.times.get(&id).copied() == time {
@@ -112,7 +115,7 @@ impl Timers {
         let mut entries = self.entries.lock();
         let mut due = Vec::new();
         while let Some((&(time, id), _)) = entries.by_time.first_key_value() {
-            if time > now.monotonic && !all {
+            if Duration::from(time) > now.monotonic() && !all {
                 break;
             }
             due.extend(entries.remove(id));
@@ -125,6 +128,6 @@ impl Timers {
         entries
             .by_time
             .first_key_value()
-            .map(|(key, _)| key.0.saturating_sub(now.monotonic))
+            .map(|(key, _)| Duration::from(key.0).saturating_sub(now.monotonic()))
     }
 }

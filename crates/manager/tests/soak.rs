@@ -56,11 +56,13 @@ fn between_events(mean: f64) -> Duration {
 async fn calm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     let end = client.now() + Duration::from_secs_f64(seconds);
     let mean = wide(life / 200.0, life * 2.0);
-    client.begin_window(true);
+    client.begin_window(true).await;
     while client.now() < end {
         client.rest(between_events(mean)).await;
         client.call(Call::Any);
-        client.end_window_after(Duration::from_secs_f64(HOUR.max(2.0 * life)));
+        client
+            .end_window_after(Duration::from_secs_f64(HOUR.max(2.0 * life)))
+            .await;
     }
 }
 
@@ -68,7 +70,7 @@ async fn calm(client: &mut SimulatedClient, seconds: f64, life: f64) {
 async fn storm(client: &mut SimulatedClient, seconds: f64, life: f64) {
     let end = client.now() + Duration::from_secs_f64(seconds);
     let mean = wide(0.5, 30.0);
-    client.begin_window(false);
+    client.begin_window(false).await;
     client.set_mood(Mood::Well);
     while client.now() < end {
         client.rest(between_events(mean)).await;
@@ -90,7 +92,7 @@ async fn storm(client: &mut SimulatedClient, seconds: f64, life: f64) {
                 client.set_latency(wide(1.0, 16_000.0) as u64);
             }
         }
-        client.end_window_after(Duration::from_secs_f64(HOUR));
+        client.end_window_after(Duration::from_secs_f64(HOUR)).await;
     }
     client.set_mood(Mood::Well);
     client.set_latency(LATENCY_MS);

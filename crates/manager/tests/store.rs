@@ -39,10 +39,7 @@ fn ms(n: u64) -> Duration {
 }
 
 fn at(millis: u64) -> Moment {
-    Moment {
-        monotonic: ms(DAY + millis),
-        wall: ms(20_000 * DAY + millis),
-    }
+    Moment::new(ms(DAY + millis), ms(20_000 * DAY + millis))
 }
 
 fn keys(secret: &str) -> StoreKeys {
@@ -54,9 +51,9 @@ fn token(granted: u64, expiry: Option<u64>) -> Token {
     Token {
         access_token: AccessToken::new("the-canary-token".to_owned()).unwrap(),
         dpop_key: None,
-        scope: Some("the-canary-scope".to_owned()),
+        scope: Some("the-canary-scope".into()),
         sent: at(0),
-        expiry: expiry.map(|expiry| at(expiry).wall),
+        expiry: expiry.map(|expiry| at(expiry).wall()),
         life: Life::new(ms(granted), ms(60_000)),
     }
 }
@@ -209,7 +206,7 @@ fn a_token_from_the_store_ends_two_seconds_earlier_than_its_writer_ends_it() {
         let ends = found.remaining(at(now)).as_millis() + u128::from(now);
         assert_eq!(Some(ends), end, "{name}");
         assert_eq!(found.age(at(now)), ms(now), "{name}");
-        assert!(found.life.soft <= found.life.hard, "{name}");
+        assert!(found.life.soft() <= found.life.hard(), "{name}");
         assert_eq!(found.access_token.expose(), "the-canary-token");
         assert_eq!(found.scope.as_deref(), Some("the-canary-scope"));
     }
@@ -218,10 +215,7 @@ fn a_token_from_the_store_ends_two_seconds_earlier_than_its_writer_ends_it() {
         ("far behind", 4_001, None),
     ] {
         let value = keys.seal(&key, &token(300_000, None)).unwrap();
-        let now = Moment {
-            monotonic: ms(1),
-            wall: at(0).wall.saturating_sub(ms(behind)),
-        };
+        let now = Moment::new(ms(1), at(0).wall().saturating_sub(ms(behind)));
         let token = keys
             .open(&key, &value)
             .unwrap()

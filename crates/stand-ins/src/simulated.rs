@@ -11,11 +11,11 @@ use manager::credential::SecretCall;
 use manager::derived::{ManagerId, PARENT};
 use manager::error::Error;
 use manager::slot::{Call, FlightId, FlightResult};
+use manager::sync::Handle;
 use manager::timers::Timers;
 use manager::{Engine, EngineSource, Event, EventSink, Level, Manager, Reply};
 use oauth::TokenRequest;
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -49,10 +49,7 @@ impl Clock for SimulatedClock {
     fn now(&self) -> Moment {
         let monotonic = self.origin.elapsed();
         let wall = u64::try_from(self.wall_at_origin.load(Ordering::SeqCst)).unwrap();
-        Moment {
-            monotonic,
-            wall: Duration::from_millis(wall) + monotonic,
-        }
+        Moment::new(monotonic, Duration::from_millis(wall) + monotonic)
     }
 }
 
@@ -119,7 +116,7 @@ impl EventSink for RecordingSink {
 pub fn engine_source<C: Clock>(clock: &Arc<C>) -> EngineSource {
     let timers = Arc::new(Timers::default());
     let engine = Engine {
-        handle: Handle::current(),
+        handle: Handle::new(&tokio::runtime::Handle::current()),
         timers: Arc::clone(&timers),
     };
     let clock = Arc::clone(clock);

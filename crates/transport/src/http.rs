@@ -171,7 +171,8 @@ impl Transport for HttpTransport {
         identity: Option<&Arc<ClientIdentity>>,
         progress: &Progress,
     ) -> Result<Pass, TransportError> {
-        let client = self.client(endpoint, identity, progress).await?;
+        // Many requests may wait for a permit at once, so this future must be small.
+        let client = Box::pin(self.client(endpoint, identity, progress)).await?;
         let origin = self.origin(endpoint);
         let permit = origin.admit(progress).await?;
         *self.last.lock() = Some((Arc::clone(&client), origin));

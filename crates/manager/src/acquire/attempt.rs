@@ -69,12 +69,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Credential::Identity(identity) => Some(identity),
             _ => None,
         };
-        let redactor = self.redactor(credential, refused, grant);
+        let redactor = || self.redactor(credential, refused, grant);
         let resolved = self.resolve_endpoint(identity, &redactor, progress).await?;
+        let endpoint = resolved.url(&self.setup.config);
         let (mut pass, exchange_in_progress) = loop {
-            let pass = self
-                .admitted(&resolved.endpoint, identity, progress)
-                .await?;
+            let pass = self.admitted(endpoint, identity, progress).await?;
             // The server may have refused other exchanges while this one waited for its pass.
             match self.begin_exchange() {
                 None => break (pass, None),
@@ -86,31 +85,31 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 Some(Admission::Refused(wait)) => return Err(too_many_refusals(wait)),
             }
         };
+        let redactor = redactor();
         // This future must be small, because many acquisitions may wait for admission at once. The
         // rest of the future and each rare path are therefore in a box.
         progress.requests.fetch_add(1, Ordering::Relaxed);
         self.flight.note_sending();
-        let exchange =
-            self.token_exchange(&mut pass, &resolved.endpoint, progress, &redactor, |now| {
-                let proof = self.client_proof(credential, &resolved, now)?;
-                Ok((grant.request(&resolved.endpoint, &proof), proof))
-            });
+        let exchange = self.token_exchange(&mut pass, endpoint, progress, &redactor, |now| {
+            let proof = self.client_proof(credential, &resolved, now)?;
+            Ok((grant.request(endpoint, &proof), proof))
+        });
         let Exchange {
             sent,
             answer,
             with: proof,
         } = Box::pin(exchange).await.map_err(|failure| Failure {
             misdirected_by: resolved
-                .remembered
-                .clone()
-                .filter(|_| failure.is_unreachable),
+                .remembered()
+                .filter(|_| failure.is_unreachable)
+                .cloned(),
             ..failure
         })?;
         let redactor = match &proof {
             ClientProof::Assertion { assertion, .. } => redactor.and_assertion(assertion),
             _ => redactor,
         };
-        let now = self.clock.now().wall;
+        let now = self.clock.now().wall();
         let server = &self.setup.server;
         let requested = self.setup.config.token_type();
         let response = read_answer(&answer, &redactor, now)
@@ -140,8 +139,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let has_worked = server.last_success.lock().is_some();
         let config = &self.setup.config;
         let error = match grant_advice(self.grant, &error) {
-            Some(advice) => Error::from_refusal(error, advice, config, &resolved.endpoint),
-            None => Error::from_answer(error, has_worked, config, &resolved.endpoint),
+            Some(advice) => Error::from_refusal(error, advice, config, endpoint),
+            None => Error::from_answer(error, has_worked, config, endpoint),
         };
         let error = match flaw {
             Some(flaw) => error.with_likely_cause(&flaw),
@@ -150,7 +149,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Err(Failure {
             is_client_refused,
             retry_after: self.retry_after(&answer),
-            misdirected_by: resolved.remembered.filter(|_| is_gone),
+            misdirected_by: resolved.remembered().filter(|_| is_gone).cloned(),
             ..error.into()
         })
     }

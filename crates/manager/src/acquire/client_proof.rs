@@ -1,6 +1,5 @@
 //! The client's credential in an acquisition, and the proof of identity that a request carries.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -57,10 +56,10 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     /// Reads an assertion file again, because every attempt sends the current assertion. Also calls
     /// the assertion function again.
-    pub(super) async fn renew_assertions<'a>(
-        &'a self,
+    pub(super) async fn renew_assertions(
+        &self,
         credential: &mut Credential,
-        grant: &mut Cow<'a, Grant>,
+        grant: &mut Option<Box<Grant>>,
         progress: &AcquisitionProgress,
     ) -> Result<(), Error> {
         *grant = Box::pin(self.with_assertion(progress)).await?;
@@ -85,19 +84,19 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     ) -> Result<Credential, Error> {
         let waits = &progress.waits_for_credential;
         waits.store(true, Ordering::Relaxed);
-        let credential = request.get().await;
+        let credential = Box::pin(request.get()).await;
         waits.store(false, Ordering::Relaxed);
         credential
     }
 
-    /// Returns the grant to request, with a new assertion if a function provides it: the server
+    /// Returns the grant with a new assertion, if a function provides the assertion: the server
     /// accepts an assertion only once.
     pub(super) async fn with_assertion(
         &self,
         progress: &AcquisitionProgress,
-    ) -> Result<Cow<'_, Grant>, Error> {
+    ) -> Result<Option<Box<Grant>>, Error> {
         if !self.grant.grant_type.wants_assertion() {
-            return Ok(Cow::Borrowed(self.grant));
+            return Ok(None);
         }
         let provider = CredentialProvider::of_assertions(self.flight.manager());
         let waits = &progress.waits_for_assertion;
@@ -108,23 +107,23 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             return Err(Error::internal());
         };
         let assertion = SubjectToken::new(assertion.expose().to_owned()).map(Arc::new);
-        let mut grant = self.grant.clone();
+        let mut grant = Box::new(self.grant.clone());
         grant.grant_type = GrantType::JwtBearer { assertion };
-        Ok(Cow::Owned(grant))
+        Ok(Some(grant))
     }
 
     pub(super) fn client_proof(
         &self,
         credential: &Credential,
-        target: &ResolvedEndpoint,
+        target: &ResolvedEndpoint<'_>,
         now: Moment,
     ) -> Result<ClientProof, Error> {
         let settings = &self.setup.config.assertion;
         let signed = |key, algorithm: SigningAlgorithm, key_id: Option<&str>| {
             let claims = AssertionClaims {
                 client_id: &self.setup.config.grant.client_id,
-                audience: &target.audience,
-                issued_at: now.wall,
+                audience: target.audience(&self.setup.config),
+                issued_at: now.wall(),
             };
             let key_id = settings.key_id.as_deref().or(key_id);
             let assertion = sign_assertion(key, algorithm, key_id, &claims);

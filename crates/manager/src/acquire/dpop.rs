@@ -54,7 +54,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let proof = dpop.key.sign_proof(&ProofClaims {
             method: "POST",
             uri: target_uri(&request.endpoint),
-            issued_at: now.wall,
+            issued_at: now.wall(),
             nonce: nonce.as_deref(),
             access_token: None,
         });

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::attempt::{Exchange, Failure};
 use super::{Acquisition, AcquisitionProgress};
 use crate::clock::Clock;
-use crate::config::{self, Target};
+use crate::config::{self, Config, Target};
 use crate::error::Error;
 use crate::events::Level;
 use oauth::{ClientAuthentication, Issuer, Metadata, Redactor, TokenEndpoint, read_metadata};
@@ -16,14 +16,52 @@ use transport::{ClientIdentity, Transport};
 /// The path of Keycloak's token endpoint below its issuer.
 const KEYCLOAK_PATH: &str = "/protocol/openid-connect/token";
 
-/// The endpoint of a token request, and the audience of its client assertion.
-pub(super) struct ResolvedEndpoint {
-    pub(super) endpoint: TokenEndpoint,
-    /// The audience of client assertions.
-    pub(super) audience: String,
-    /// The remembered document that named the endpoint; `None` if the acquisition has just read the
-    /// document, or if the options name the endpoint.
-    pub(super) remembered: Option<Arc<Metadata>>,
+/// The endpoint of a token request, by its source.
+pub(super) enum ResolvedEndpoint<'a> {
+    /// The options name the endpoint.
+    Configured(&'a TokenEndpoint),
+    /// The acquisition has just read the document that names the endpoint.
+    Read(Arc<Metadata>),
+    /// An earlier acquisition read the document that names the endpoint.
+    Remembered(Arc<Metadata>),
+}
+
+impl ResolvedEndpoint<'_> {
+    /// Returns the URL of the endpoint.
+    pub(super) fn url(&self, config: &Config) -> &TokenEndpoint {
+        match self {
+            Self::Configured(endpoint) => endpoint,
+            Self::Read(metadata) | Self::Remembered(metadata) => endpoint_of(metadata, config),
+        }
+    }
+
+    /// Returns the audience of client assertions.
+    pub(super) fn audience<'b>(&'b self, config: &'b Config) -> &'b str {
+        let named = match self {
+            Self::Configured(endpoint) => {
+                let shown = endpoint.shown();
+                shown.strip_suffix(KEYCLOAK_PATH).unwrap_or(shown)
+            }
+            Self::Read(metadata) | Self::Remembered(metadata) => &metadata.issuer,
+        };
+        config.assertion.audience.as_deref().unwrap_or(named)
+    }
+
+    /// Returns the document, if an earlier acquisition read it.
+    pub(super) const fn remembered(&self) -> Option<&Arc<Metadata>> {
+        match self {
+            Self::Remembered(metadata) => Some(metadata),
+            Self::Configured(_) | Self::Read(_) => None,
+        }
+    }
+}
+
+/// Returns the token endpoint of a document.
+fn endpoint_of<'a>(metadata: &'a Metadata, config: &Config) -> &'a TokenEndpoint {
+    let alias = metadata.mtls_token_endpoint.as_ref();
+    let uses_alias = config.grant.authentication == ClientAuthentication::TlsClientAuth;
+    let alias = alias.filter(|_| uses_alias);
+    alias.unwrap_or(&metadata.token_endpoint)
 }
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
@@ -33,54 +71,29 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Target::Endpoint(endpoint) => Some(endpoint.clone()),
             Target::Issuer(_) => {
                 let last = self.setup.server.last()?;
-                Some(self.endpoint_of(&last))
+                Some(endpoint_of(&last, &self.setup.config).clone())
             }
         }
-    }
-
-    fn endpoint_of(&self, metadata: &Metadata) -> TokenEndpoint {
-        let alias = metadata.mtls_token_endpoint.as_ref();
-        let alias = alias.filter(|_| {
-            self.setup.config.grant.authentication == ClientAuthentication::TlsClientAuth
-        });
-        alias.unwrap_or(&metadata.token_endpoint).clone()
     }
 
     /// Returns the configured endpoint, or the endpoint in the issuer's discovery document.
     pub(super) async fn resolve_endpoint(
         &self,
         identity: Option<&Arc<ClientIdentity>>,
-        redactor: &Redactor,
+        redactor: &(dyn Fn() -> Redactor + Sync),
         progress: &AcquisitionProgress,
-    ) -> Result<ResolvedEndpoint, Failure> {
-        let settings = &self.setup.config.assertion;
-        let issuer: &Issuer = match &self.setup.config.target {
-            Target::Endpoint(endpoint) => {
-                let shown = endpoint.shown();
-                let realm = shown.strip_suffix(KEYCLOAK_PATH).unwrap_or(shown);
-                let audience = settings.audience.as_deref().unwrap_or(realm);
-                return Ok(ResolvedEndpoint {
-                    endpoint: endpoint.clone(),
-                    audience: audience.to_owned(),
-                    remembered: None,
-                });
-            }
+    ) -> Result<ResolvedEndpoint<'_>, Failure> {
+        let issuer = match &self.setup.config.target {
+            Target::Endpoint(endpoint) => return Ok(ResolvedEndpoint::Configured(endpoint)),
             Target::Issuer(issuer) => issuer,
         };
-        let remembered = self.setup.server.known(self.clock.now());
-        let metadata = if let Some(metadata) = &remembered {
-            Arc::clone(metadata)
-        } else {
-            let found = Box::pin(self.discover(issuer, identity, redactor, progress)).await;
-            // The next attempt uses the earlier document.
-            found.inspect_err(|_| self.setup.server.stop_doubting())?
-        };
-        let audience = settings.audience.as_ref().unwrap_or(&metadata.issuer);
-        Ok(ResolvedEndpoint {
-            endpoint: self.endpoint_of(&metadata),
-            audience: audience.clone(),
-            remembered,
-        })
+        if let Some(metadata) = self.setup.server.known(self.clock.now()) {
+            return Ok(ResolvedEndpoint::Remembered(metadata));
+        }
+        let found = Box::pin(self.discover(issuer, identity, &redactor(), progress)).await;
+        // The next attempt uses the earlier document.
+        let metadata = found.inspect_err(|_| self.setup.server.stop_doubting())?;
+        Ok(ResolvedEndpoint::Read(metadata))
     }
 
     async fn discover(
@@ -106,7 +119,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             .server
             .learn(Arc::clone(&metadata), self.clock.now());
         self.warn_of_method(&metadata);
-        let endpoint = self.endpoint_of(&metadata);
+        let endpoint = endpoint_of(&metadata, &self.setup.config);
         if endpoint.is_plain_to_remote() && !issuer.url().is_plain_to_remote() {
             self.warn(&config::plain_http("the token endpoint in the discovery document"));
         }

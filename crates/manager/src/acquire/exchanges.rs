@@ -96,10 +96,7 @@ mod tests {
     #[test]
     fn ten_exchanges_a_second_may_be_refused() {
         let exchanges = Exchanges::default();
-        let at = |ms: u64| Moment {
-            monotonic: Duration::from_millis(ms),
-            wall: Duration::from_millis(ms),
-        };
+        let at = |ms: u64| Moment::new(Duration::from_millis(ms), Duration::from_millis(ms));
         let begun = |admission| matches!(admission, Admission::Begun(_));
         let unlimited: Vec<_> = (0..20).map(|_| exchanges.begin(at(0))).collect();
         assert!(unlimited.into_iter().all(begun), "before the first refusal");

@@ -3,6 +3,7 @@
 //! An acquisition decides nothing about the held token: [`Acquisition::run`] returns an
 //! [`Acquired`]. It knows the callers only through [`Flight`].
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub(crate) mod server;
 pub(crate) mod trouble;
 
 use crate::clock::{Clock, Moment};
+use crate::config::Credential;
 use crate::credential::CredentialRequest;
 use crate::derived::ManagerId;
 use crate::error::{Error, ErrorKind, grant_warning};
@@ -118,6 +120,31 @@ impl<F: Into<Failure>> From<F> for Ending {
     }
 }
 
+/// The end of an acquisition: when it sent the successful request, and the response.
+type Outcome = Result<(Moment, TokenResponse), Ending>;
+
+/// The attempts that an acquisition has made.
+struct AttemptsMade {
+    /// The number of the current attempt, from 1. It counts neither repetitions with another
+    /// credential nor repetitions at another endpoint.
+    number: u32,
+    /// Whether a token had expired on arrival.
+    had_expired: bool,
+    /// Whether the acquisition has read the discovery document.
+    was_read_again: bool,
+}
+
+/// What the acquisition does before its next attempt.
+enum NextAttempt {
+    /// Reads the discovery document again.
+    NewEndpoint,
+    /// Obtains another credential. If there is none, the acquisition ends with this failure.
+    NewCredential(Box<Failure>),
+    /// Waits for this time; then, if the flag is set, until the shared [`Trouble`] allows a
+    /// request.
+    After(Duration, bool),
+}
+
 /// The progress of an acquisition, for the error message after its deadline.
 #[derive(Default)]
 struct AcquisitionProgress {
@@ -132,7 +159,7 @@ struct AcquisitionProgress {
 }
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
-    pub(super) async fn run(self) -> Acquired {
+    pub(super) async fn run(&self) -> Acquired {
         let pace = self.pace();
         // No timer runs under loom, so even a sleep of zero would never end.
         if !cfg!(loom) {
@@ -145,10 +172,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         // always have at least half of the limit.
         let waited = pace.saturating_add(self.waited).min(part(limit, 2));
         let now = self.clock.now();
-        let start = Moment {
-            monotonic: now.monotonic.saturating_sub(waited),
-            ..now
-        };
+        let start = Moment::new(now.monotonic().saturating_sub(waited), now.wall());
         let progress = AcquisitionProgress::default();
         let attempts = self.attempts(start, request, &progress);
         let outcome = match tokio::time::timeout(limit.saturating_sub(waited), attempts).await {
@@ -175,7 +199,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Acquired {
             result,
             requests,
-            took: now.monotonic.saturating_sub(start.monotonic),
+            took: now.monotonic().saturating_sub(start.monotonic()),
             warning,
             trouble: trouble.unwrap_or(TroubleChange::None),
         }
@@ -244,7 +268,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         start: Moment,
         request: CredentialRequest<'_>,
         progress: &AcquisitionProgress,
-    ) -> Result<(Moment, TokenResponse), Ending> {
+    ) -> Outcome {
         // The user's function may hang, and meanwhile this acquisition must not be the probe for
         // which others wait.
         let mut grant = Box::pin(self.with_assertion(progress)).await?;
@@ -253,69 +277,117 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         // The server may repeat a secret that it refused, so the redactor covers that secret as
         // well.
         let mut refused = None;
-        let mut had_expired = false;
-        let mut was_read_again = self.setup.server.known(self.clock.now()).is_none();
-        let mut attempt = 1;
+        let mut made = AttemptsMade {
+            number: 1,
+            had_expired: false,
+            was_read_again: self.setup.server.known(self.clock.now()).is_none(),
+        };
         loop {
-            let failure = match self
-                .attempt(&grant, &credential, refused.as_ref(), progress)
-                .await
-            {
-                Ok((sent, response)) => {
-                    self.flight.note_success(sent);
-                    self.setup.credentials.accept(&credential);
-                    // A server whose tokens arrive expired must not cause more than one token
-                    // request per second.
-                    let wait = PACE.saturating_sub(self.clock.now().since(sent));
-                    if !had_expired
-                        && self.arrived_expired(sent, &response)
-                        && wait < self.left(start)
-                    {
-                        had_expired = true;
-                        tokio::time::sleep(wait).await;
-                        self.renew_assertions(&mut credential, &mut grant, progress)
-                            .await?;
-                        continue;
-                    }
-                    return Ok((sent, response));
-                }
-                Err(failure) => failure,
+            let attempt = self.attempt(
+                grant.as_deref().unwrap_or(self.grant),
+                &credential,
+                refused.as_ref(),
+                progress,
+            );
+            let ended = attempt.await;
+            let next = match self.after(ended, &credential, refused.is_none(), start, &mut made) {
+                ControlFlow::Break(outcome) => return outcome,
+                ControlFlow::Continue(next) => next,
             };
-            // An acquisition reads a document again only once.
-            if let Some(document) = &failure.misdirected_by
-                && !std::mem::replace(&mut was_read_again, true)
-            {
-                self.setup.server.doubt(document);
-                self.renew_assertions(&mut credential, &mut grant, progress)
-                    .await?;
-                continue;
-            }
-            if failure.is_client_refused && refused.is_none() {
-                match Box::pin(self.reload_credential(&credential, start, progress)).await {
-                    Some(other) => refused = Some(std::mem::replace(&mut credential, other)),
-                    None => return Err(failure.into()),
+            match next {
+                NextAttempt::NewEndpoint => {
+                    self.renew_assertions(&mut credential, &mut grant, progress)
+                        .await?;
                 }
-                grant = Box::pin(self.with_assertion(progress)).await?;
-                continue;
+                NextAttempt::NewCredential(failure) => {
+                    match Box::pin(self.reload_credential(&credential, start, progress)).await {
+                        Some(other) => refused = Some(std::mem::replace(&mut credential, other)),
+                        None => return Err((*failure).into()),
+                    }
+                    grant = Box::pin(self.with_assertion(progress)).await?;
+                }
+                NextAttempt::After(wait, passes_trouble) => {
+                    tokio::time::sleep(wait).await;
+                    self.renew_assertions(&mut credential, &mut grant, progress)
+                        .await?;
+                    if passes_trouble {
+                        self.pass_trouble(progress).await?;
+                    }
+                }
             }
-            if failure.error.is_shared() && self.flight.is_latest() {
-                self.setup.trouble.suspect(self.id);
-            }
-            let wait = backoff::wait_after(attempt, fastrand::f64())
-                .max(failure.retry_after.unwrap_or_default());
-            let limit = self.setup.config.request_timeout;
-            let spent = limit.saturating_sub(self.left(start)).saturating_add(wait);
-            let attempts = self.attempts.for_flight(self.flight.is_needed());
-            let may_try_again = attempts.allow_another(attempt, spent, limit);
-            if !failure.is_transient() || !may_try_again {
-                return Err(failure.into());
-            }
-            tokio::time::sleep(wait).await;
-            self.renew_assertions(&mut credential, &mut grant, progress)
-                .await?;
-            self.pass_trouble(progress).await?;
-            attempt = attempt.saturating_add(1);
         }
+    }
+
+    /// Decides whether the acquisition ends with an attempt or makes another one. `may_reload` says
+    /// whether the acquisition has not yet replaced its credential.
+    fn after(
+        &self,
+        ended: Result<(Moment, TokenResponse), Failure>,
+        credential: &Credential,
+        may_reload: bool,
+        start: Moment,
+        made: &mut AttemptsMade,
+    ) -> ControlFlow<Outcome, NextAttempt> {
+        match ended {
+            Ok(granted) => self.after_grant(granted, credential, start, made),
+            Err(failure) => self.after_failure(failure, may_reload, start, made),
+        }
+    }
+
+    /// Accepts a token, unless it had expired on arrival and another attempt may help.
+    fn after_grant(
+        &self,
+        granted: (Moment, TokenResponse),
+        credential: &Credential,
+        start: Moment,
+        made: &mut AttemptsMade,
+    ) -> ControlFlow<Outcome, NextAttempt> {
+        let (sent, response) = &granted;
+        self.flight.note_success(*sent);
+        self.setup.credentials.accept(credential);
+        // A server whose tokens arrive expired must not cause more than one token request per
+        // second.
+        let wait = PACE.saturating_sub(self.clock.now().since(*sent));
+        let tries_again = self.arrived_expired(*sent, response)
+            && wait < self.left(start)
+            && !std::mem::replace(&mut made.had_expired, true);
+        if tries_again {
+            ControlFlow::Continue(NextAttempt::After(wait, false))
+        } else {
+            ControlFlow::Break(Ok(granted))
+        }
+    }
+
+    fn after_failure(
+        &self,
+        failure: Failure,
+        may_reload: bool,
+        start: Moment,
+        made: &mut AttemptsMade,
+    ) -> ControlFlow<Outcome, NextAttempt> {
+        // An acquisition reads a document again only once.
+        if let Some(document) = &failure.misdirected_by
+            && !std::mem::replace(&mut made.was_read_again, true)
+        {
+            self.setup.server.doubt(document);
+            return ControlFlow::Continue(NextAttempt::NewEndpoint);
+        }
+        if failure.is_client_refused && may_reload {
+            return ControlFlow::Continue(NextAttempt::NewCredential(Box::new(failure)));
+        }
+        if failure.error.is_shared() && self.flight.is_latest() {
+            self.setup.trouble.suspect(self.id);
+        }
+        let wait = backoff::wait_after(made.number, fastrand::f64())
+            .max(failure.retry_after.unwrap_or_default());
+        let limit = self.setup.config.request_timeout;
+        let spent = limit.saturating_sub(self.left(start)).saturating_add(wait);
+        let attempts = self.attempts.for_flight(self.flight.is_needed());
+        if !failure.is_transient() || !attempts.allow_another(made.number, spent, limit) {
+            return ControlFlow::Break(Err(failure.into()));
+        }
+        made.number = made.number.saturating_add(1);
+        ControlFlow::Continue(NextAttempt::After(wait, true))
     }
 
     /// Returns the wait before the first request.
@@ -337,7 +409,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     /// Returns the remaining time before the deadline.
     fn left(&self, start: Moment) -> Duration {
-        let spent = self.clock.now().monotonic.saturating_sub(start.monotonic);
+        let spent = self
+            .clock
+            .now()
+            .monotonic()
+            .saturating_sub(start.monotonic());
         self.setup.config.request_timeout.saturating_sub(spent)
     }
 
@@ -358,17 +434,17 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let granted = match &self.grant.grant_type {
             GrantType::TokenExchange { subject_token, .. } => {
-                granted.min(subject_life(token_expiry(subject_token.expose()), sent.wall))
+                granted.min(subject_life(token_expiry(subject_token.expose()), sent.wall()))
             }
             GrantType::ClientCredentials | GrantType::JwtBearer { .. } => granted,
         };
-        let scope = self.grant.scope.as_ref();
-        let asked = || scope.map(|scope| scope.as_str().to_owned());
+        let asked = || Some(self.grant.scope.as_ref()?.as_str().to_owned());
+        let scope = response.scope.or_else(asked);
         let dpop = self.setup.config.dpop.as_ref();
         Token {
             access_token: response.token,
             dpop_key: dpop.map(|dpop| Arc::clone(&dpop.key)),
-            scope: response.scope.or_else(asked),
+            scope: scope.map(|scope| self.setup.server.shared_scope(&scope)),
             sent,
             expiry: response.expiry,
             life: Life::new(granted, self.setup.config.expiry_buffer),

@@ -139,10 +139,11 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             Credential::Identity(identity) => Some(identity),
             _ => None,
         };
-        let redactor = self.redactor(&credential, None, self.grant);
+        let redactor = || self.redactor(&credential, None, self.grant);
         let resolved = self
             .resolve_endpoint(identity, &redactor, &progress)
             .await?;
+        let redactor = redactor();
         let endpoint = self.revocation_endpoint(&resolved)?;
         let mut pass = self.admitted(&endpoint, identity, &progress).await?;
         let client_id = &self.setup.config.grant.client_id;
@@ -163,14 +164,14 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     /// Returns the revocation endpoint in the discovery document or, if that endpoint is unknown,
     /// the endpoint next to Keycloak's token endpoint.
-    fn revocation_endpoint(&self, resolved: &ResolvedEndpoint) -> Result<TokenEndpoint, Error> {
+    fn revocation_endpoint(&self, resolved: &ResolvedEndpoint<'_>) -> Result<TokenEndpoint, Error> {
         let config = &self.setup.config;
         // An endpoint for clients with a certificate has another host or port.
         let has_alias = config.grant.authentication == ClientAuthentication::TlsClientAuth;
         let metadata = self.setup.server.last().filter(|_| !has_alias);
         let listed = metadata.and_then(|metadata| metadata.revocation_endpoint.clone());
         let beside = || {
-            let base = resolved.endpoint.as_str().strip_suffix("/token")?;
+            let base = resolved.url(config).as_str().strip_suffix("/token")?;
             TokenEndpoint::parse(&format!("{base}/revoke")).ok()
         };
         listed.or_else(beside).ok_or_else(|| {

@@ -20,6 +20,8 @@ pub(crate) struct KnownServer {
     pub(crate) last_success: Mutex<Option<Moment>>,
     /// The last nonce for DPoP proofs, and the origin that sent it.
     nonce: Mutex<Option<(String, Arc<str>)>>,
+    /// The scope of the last token.
+    scope: Mutex<Option<Arc<str>>>,
 }
 
 /// The discovery document of the issuer.
@@ -56,6 +58,18 @@ impl KnownServer {
     /// Remembers the nonce that an answer of this endpoint provides.
     pub(crate) fn learn_nonce(&self, endpoint: &TokenEndpoint, nonce: &str) {
         *self.nonce.lock() = Some((endpoint.origin(), nonce.into()));
+    }
+
+    /// Returns the scope of a token in the memory of the previous token's scope, if the scopes are
+    /// equal: most tokens of a client have the same scope.
+    pub(crate) fn shared_scope(&self, scope: &str) -> Arc<str> {
+        let mut last = self.scope.lock();
+        if let Some(last) = last.as_ref().filter(|last| ***last == *scope) {
+            return Arc::clone(last);
+        }
+        let shared = Arc::from(scope);
+        *last = Some(Arc::clone(&shared));
+        shared
     }
 
     /// Remembers a document.

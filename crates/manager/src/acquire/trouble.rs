@@ -163,10 +163,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn at(ms: u64) -> Moment {
-        Moment {
-            monotonic: Duration::from_millis(ms),
-            wall: Duration::from_millis(ms),
-        }
+        Moment::new(Duration::from_millis(ms), Duration::from_millis(ms))
     }
 
     fn admit(trouble: &Trouble, ms: u64, id: AcquisitionId) -> &'static str {

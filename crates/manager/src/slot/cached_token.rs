@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::TokenId;
 use super::schedule::{Life, SETTLED_AGE, Spread, part};
-use crate::clock::Moment;
+use crate::clock::{Moment, Nanos};
 use oauth::{AccessToken, DpopKey, TokenType};
 
 /// A token as callers receive it.
@@ -16,7 +16,7 @@ pub struct Token {
     /// The key to which the server bound the token. `None`: a bearer token.
     pub dpop_key: Option<Arc<DpopKey>>,
     /// The scope of the token, if the server named it.
-    pub scope: Option<String>,
+    pub scope: Option<Arc<str>>,
     /// When the manager sent the successful request.
     pub sent: Moment,
     /// The expiry in the token's own claims, as the time since the Unix epoch.
@@ -44,7 +44,7 @@ impl Token {
     /// Returns the time for which the slot may still hand out the token.
     #[must_use]
     pub fn remaining(&self, now: Moment) -> Duration {
-        self.life.hard.saturating_sub(self.age(now))
+        self.life.hard().saturating_sub(self.age(now))
     }
 }
 
@@ -54,10 +54,8 @@ pub(super) struct CachedToken {
     pub(super) token: Arc<Token>,
     /// The id of the token. No two tokens have the same id.
     pub(super) id: TokenId,
-    /// The age at which a token in use becomes due for a refresh without a caller.
-    pub(super) early: Duration,
-    /// The age at which a caller's use starts a refresh.
-    pub(super) due: Duration,
+    early: Nanos,
+    due: Nanos,
     /// Whether to refresh the token even if it is not in use, because a background refresh failed
     /// or the configuration changed.
     pub(super) retry: bool,
@@ -65,7 +63,7 @@ pub(super) struct CachedToken {
     /// or scope has changed.
     pub(super) is_outdated: bool,
     /// The age before which a minimum validity that this token misses causes no request.
-    minimum_pause: Duration,
+    minimum_pause: Nanos,
     /// Whether the slot has already reported the missed minimum.
     has_warned: bool,
     /// The token that a background refresh returned, until the slot adopts it.
@@ -98,16 +96,26 @@ impl CachedToken {
     /// Creates the record of a token that has just arrived.
     pub(super) fn new(token: Arc<Token>, id: TokenId, jitter: f64, spread: Spread) -> Self {
         Self {
-            early: token.life.refresh_point(jitter, spread),
-            due: token.life.soft,
+            early: token.life.refresh_point(jitter, spread).into(),
+            due: token.life.soft().into(),
             token,
             id,
             retry: false,
             is_outdated: false,
-            minimum_pause: Duration::ZERO,
+            minimum_pause: Nanos::default(),
             has_warned: false,
             successor: None,
         }
+    }
+
+    /// Returns the age at which the token, while in use, becomes due for a refresh without a caller.
+    pub(super) fn early(&self) -> Duration {
+        self.early.into()
+    }
+
+    /// Returns the age at which a caller's use starts a refresh.
+    pub(super) fn due(&self) -> Duration {
+        self.due.into()
     }
 
     /// Keeps a refreshed token until the slot adopts it.
@@ -149,28 +157,28 @@ impl CachedToken {
 
     /// Makes the token due for immediate replacement, because the configuration changed.
     pub(super) fn outdate(&mut self) {
-        self.early = Duration::ZERO;
-        self.due = Duration::ZERO;
+        self.early = Nanos::default();
+        self.due = Nanos::default();
         self.retry = true;
         self.is_outdated = true;
     }
 
     pub(super) fn is_stale(&self, now: Moment) -> bool {
-        self.token.age(now) >= self.token.life.soft
+        self.token.age(now) >= self.token.life.soft()
     }
 
     /// Schedules the next refresh after half of the remaining life, because the last refresh
     /// returned no better token.
     pub(super) fn postpone_refresh(&mut self, now: Moment) {
         let half = part(self.token.remaining(now), 2);
-        self.due = self.token.age(now).saturating_add(half);
+        self.due = self.token.age(now).saturating_add(half).into();
         self.early = self.due;
         self.retry = false;
     }
 
     /// Whether a missed minimum validity currently causes no request.
     pub(super) fn pauses_minima(&self, now: Moment) -> bool {
-        self.token.age(now) < self.minimum_pause
+        self.token.age(now) < self.minimum_pause.into()
     }
 
     /// Records the outcome of a request made for this minimum. Pauses further requests of this kind
@@ -184,7 +192,7 @@ impl CachedToken {
             return false;
         }
         let start = if is_new { Duration::ZERO } else { age };
-        self.minimum_pause = start.saturating_add(life.minimum_pause());
+        self.minimum_pause = start.saturating_add(life.minimum_pause()).into();
         self.has_warned = false;
         self.warns_of(now, minimum)
     }

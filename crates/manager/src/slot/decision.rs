@@ -13,7 +13,7 @@ pub struct FlightId(pub u32);
 
 /// Identifies a held token. No two tokens have the same id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TokenId(pub u64);
+pub struct TokenId(pub u32);
 
 /// The requirements of a caller for the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

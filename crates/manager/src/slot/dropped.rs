@@ -51,7 +51,7 @@ impl Dropped {
         drops.tokens.extend(token.map(|token| DroppedToken {
             hash: hash_of(token),
             sent: token.sent,
-            life: token.life.granted,
+            life: token.life.granted(),
         }));
         if drops.tokens.len() > MOST {
             drops.tokens.pop_front();
@@ -64,7 +64,7 @@ impl Dropped {
     pub(super) fn refuses(&self, token: &Token) -> bool {
         self.0.as_ref().is_some_and(|drops| {
             let hash = hash_of(token);
-            token.sent.monotonic <= drops.last.monotonic
+            token.sent.monotonic() <= drops.last.monotonic()
                 || drops.tokens.iter().any(|dropped| dropped.hash == hash)
         })
     }

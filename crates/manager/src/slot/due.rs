@@ -29,7 +29,7 @@ impl Slot {
         let held = self.held()?;
         let age = held.token.age(now);
         let life = held.token.life;
-        let points = [held.early, held.due, life.soft, life.hard];
+        let points = [held.early(), held.due(), life.soft(), life.hard()];
         let waits = points.into_iter().map(|point| point.saturating_sub(age));
         let cool_downs = self.cool_downs().map(|cool_down| cool_down.remaining(now));
         let spacing = self.refresh_spacing(now);
@@ -94,7 +94,7 @@ impl Slot {
     pub(super) fn is_refresh_due(&self, now: Moment) -> bool {
         match &self.state {
             State::Ready(held) => {
-                !held.has_successor() && held.token.age(now) >= held.due && self.may_refresh(now)
+                !held.has_successor() && held.token.age(now) >= held.due() && self.may_refresh(now)
             }
             _ => false,
         }
@@ -104,7 +104,7 @@ impl Slot {
     pub(super) fn is_refresh_due_without_call(&self, now: Moment, is_used: bool) -> bool {
         let is_due = match &self.state {
             State::Ready(held) => {
-                let ages = held.early..held.token.life.hard;
+                let ages = held.early()..held.token.life.hard();
                 !held.has_successor()
                     && ages.contains(&held.token.age(now))
                     && (is_used || held.retry)

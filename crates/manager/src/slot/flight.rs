@@ -86,7 +86,7 @@ impl Slot {
         self.cool_down = None;
         self.trouble = None;
         let mut warns_of_minimum = false;
-        let is_expired = token.age(now) >= token.life.granted;
+        let is_expired = token.age(now) >= token.life.granted();
         let storage = current.map_or(Storage::NotKept, |flight| {
             let storage = self.store(now, flight, &token, recognition.is_repeated, jitter);
             if let (Some(minimum), Some(held)) = (flight.minimum, self.held_mut()) {

@@ -50,14 +50,14 @@ impl Repeats {
                 warning: None,
             };
         };
-        if now.since(first.sent) < first.life.hard {
+        if now.since(first.sent) < first.life.hard() {
             (token.sent, token.life) = (first.sent, first.life);
             return Recognition {
                 is_repeated: true,
                 warning: None,
             };
         }
-        let has_expired = token.expiry.is_some_and(|expiry| expiry <= now.wall);
+        let has_expired = token.expiry.is_some_and(|expiry| expiry <= now.wall());
         if has_expired {
             token.life = Life::new(ASSUMED_LIFETIME, ASSUMED_LIFETIME);
         }

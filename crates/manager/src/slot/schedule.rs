@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Nanos;
+
 /// The longest unused part at the end of a lifetime. It compensates for servers that count in whole
 /// seconds and verifiers that allow no leeway.
 const LONGEST_MARGIN: Duration = Duration::from_secs(1);
@@ -53,12 +55,9 @@ pub enum Spread {
 /// The ages at which a token becomes stale and expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Life {
-    /// The lifetime that the server granted.
-    pub granted: Duration,
-    /// The age from which the slot no longer hands out the token.
-    pub hard: Duration,
-    /// The age from which the token is due for replacement.
-    pub soft: Duration,
+    granted: Nanos,
+    hard: Nanos,
+    soft: Nanos,
 }
 
 impl Life {
@@ -67,11 +66,36 @@ impl Life {
     pub fn new(granted: Duration, buffer: Duration) -> Self {
         let margin = LONGEST_MARGIN.min(part(granted, 4));
         let buffer = buffer.min(part(granted, 2)).max(margin);
+        let (hard, soft) = (granted.saturating_sub(margin), granted.saturating_sub(buffer));
+        Self::of(granted, hard, soft)
+    }
+
+    /// Creates a life from the ages that the methods with these names return.
+    #[must_use]
+    pub fn of(granted: Duration, hard: Duration, soft: Duration) -> Self {
         Self {
-            granted,
-            hard: granted.saturating_sub(margin),
-            soft: granted.saturating_sub(buffer),
+            granted: granted.into(),
+            hard: hard.into(),
+            soft: soft.into(),
         }
+    }
+
+    /// Returns the lifetime that the server granted.
+    #[must_use]
+    pub fn granted(&self) -> Duration {
+        self.granted.into()
+    }
+
+    /// Returns the age from which the slot no longer hands out the token.
+    #[must_use]
+    pub fn hard(&self) -> Duration {
+        self.hard.into()
+    }
+
+    /// Returns the age from which the token is due for replacement.
+    #[must_use]
+    pub fn soft(&self) -> Duration {
+        self.soft.into()
     }
 
     /// Returns the age at which a background refresh starts: a random point, so that replicas that
@@ -82,7 +106,7 @@ impl Life {
         let point = match spread {
             Spread::Alone => EARLIEST_REFRESH + (1.0 - EARLIEST_REFRESH) * jitter,
             Spread::Shared => {
-                let mean = if self.granted < SHORT_LIFETIME {
+                let mean = if self.granted() < SHORT_LIFETIME {
                     SHORT_LEAD
                 } else {
                     LEAD
@@ -90,21 +114,21 @@ impl Life {
                 1.0 - (-(1.0 - jitter).ln() * mean).min(LONGEST_LEAD)
             }
         };
-        self.soft.mul_f64(point)
+        self.soft().mul_f64(point)
     }
 
     /// Returns the length of the pause before the slot requests a missed minimum again.
     #[must_use]
     pub fn minimum_pause(&self) -> Duration {
-        part(self.granted, 10).max(SHORTEST_MINIMUM_PAUSE)
+        part(self.granted(), 10).max(SHORTEST_MINIMUM_PAUSE)
     }
 
     /// Whether a token of age `age` misses a minimum, or exceeds it by less than a tenth of its
     /// life.
     #[must_use]
     pub fn barely_meets(&self, minimum: Duration, age: Duration) -> bool {
-        let spare = self.hard.saturating_sub(age).checked_sub(minimum);
-        spare.is_none_or(|spare| spare < part(self.granted, 10))
+        let spare = self.hard().saturating_sub(age).checked_sub(minimum);
+        spare.is_none_or(|spare| spare < part(self.granted(), 10))
     }
 }
 
@@ -174,7 +198,7 @@ mod tests {
             ("nothing", 0, 60_000, 0, 0),
         ] {
             let life = Life::new(ms(granted), ms(buffer));
-            assert_eq!((life.hard, life.soft), (ms(hard), ms(soft)), "{name}");
+            assert_eq!((life.hard(), life.soft()), (ms(hard), ms(soft)), "{name}");
         }
     }
 }

@@ -19,10 +19,7 @@ fn ms(n: u64) -> Duration {
 }
 
 fn at(time: u64) -> Moment {
-    Moment {
-        monotonic: ms(time),
-        wall: ms(DAY + time),
-    }
+    Moment::new(ms(time), ms(DAY + time))
 }
 
 fn token(name: &str, sent: u64, lifetime: u64) -> Token {

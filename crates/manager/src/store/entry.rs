@@ -138,9 +138,9 @@ impl StoreKeys {
         // A buffer that grew would leave a copy of the token in freed memory.
         let mut plain = Zeroizing::new(Vec::with_capacity(capacity.saturating_add(64)));
         for time in [
-            millis(token.sent.wall),
-            millis(token.life.granted),
-            millis(token.sent.wall.saturating_add(token.life.hard)),
+            millis(token.sent.wall()),
+            millis(token.life.granted()),
+            millis(token.sent.wall().saturating_add(token.life.hard())),
             token.expiry.map_or(ABSENT, millis),
             scope.map_or(ABSENT, |scope| scope.len() as u64),
         ] {
@@ -218,34 +218,27 @@ impl StoredToken {
         buffer: Duration,
         dpop_key: Option<Arc<DpopKey>>,
     ) -> Option<Token> {
-        if self.sent > now.wall.saturating_add(CLOCK_DIFFERENCE) {
+        if self.sent > now.wall().saturating_add(CLOCK_DIFFERENCE) {
             return None;
         }
-        let age = now.wall.saturating_sub(self.sent);
-        let sent = Moment {
-            monotonic: now.monotonic.saturating_sub(age),
-            wall: self.sent.min(now.wall),
-        };
+        let age = now.wall().saturating_sub(self.sent);
+        let sent = Moment::new(now.monotonic().saturating_sub(age), self.sent.min(now.wall()));
         let margin = CLOCK_MARGIN.min(part(self.granted, 4));
         let hard = self.end.saturating_sub(self.sent).saturating_sub(margin);
         // The claims follow the server's clock, so they bound the life even if the writer's clock
         // was wrong.
         let claimed = self.expiry.map_or(Duration::MAX, |expiry| {
-            expiry.saturating_sub(margin).saturating_sub(sent.wall)
+            expiry.saturating_sub(margin).saturating_sub(sent.wall())
         });
         let hard = hard.min(claimed);
-        let soft = Life::new(self.granted, buffer).soft.min(hard);
+        let soft = Life::new(self.granted, buffer).soft().min(hard);
         Some(Token {
             access_token: self.access_token,
             dpop_key,
-            scope: self.scope,
+            scope: self.scope.map(Into::into),
             sent,
             expiry: self.expiry,
-            life: Life {
-                granted: self.granted,
-                hard,
-                soft,
-            },
+            life: Life::of(self.granted, hard, soft),
         })
     }
 }

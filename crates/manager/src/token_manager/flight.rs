@@ -157,54 +157,59 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         }
     }
 
+    /// Acquires a token, and writes it to the shared store if the manager has one. Stops when the
+    /// manager closes.
+    pub(super) async fn fly(&mut self, prepared: &PreparedFlight<T>) {
+        let Some((token, entry)) = self.acquire(prepared).await else {
+            return;
+        };
+        let host = &self.manager.host;
+        let write = Box::pin(entry.write(&*host.clock, &host.events, &token));
+        tokio::select! {
+            biased;
+            _ = prepared.setup.closing.acquire() => {}
+            () = write => {}
+        }
+    }
+
     /// Acquires a token, unless the manager closes first. Asks the shared store, if the manager has
-    /// one, before the server.
-    pub(super) async fn fly(mut self, prepared: PreparedFlight<T>) {
-        let (setup, new_flight) = (&prepared.setup, prepared.new_flight);
+    /// one, before the server. Returns the token to write to the store.
+    async fn acquire(&mut self, prepared: &PreparedFlight<T>) -> Option<(Arc<Token>, StoreEntry)> {
+        let (setup, new_flight) = (&prepared.setup, &prepared.new_flight);
         let grant = &*prepared.grant();
         let entry = setup.entry(grant);
+        let flight = &*self;
         let acquire = async {
             let waited = match entry.as_ref().filter(|_| new_flight.reads_store) {
-                Some(entry) => match Box::pin(self.read_store(entry)).await {
-                    Some(waited) => waited,
-                    None => return None,
-                },
+                Some(entry) => Box::pin(flight.read_store(entry)).await?,
                 None => Duration::ZERO,
             };
-            let id = self.acquisition_id();
+            let id = flight.acquisition_id();
             let _probe = setup.trouble.guard(id);
             let acquisition = Acquisition {
                 setup,
                 grant,
                 trace_parent: prepared.trace_parent.as_ref(),
                 id,
-                clock: &*self.manager.host.clock,
-                events: &self.manager.host.events,
+                clock: &*flight.manager.host.clock,
+                events: &flight.manager.host.events,
                 attempts: new_flight.attempts,
                 is_paced: new_flight.is_paced,
                 waited,
-                flight: &self,
+                flight,
             };
             Some(acquisition.run().await)
         };
         let acquired = tokio::select! {
             biased;
-            _ = setup.closing.acquire() => return,
+            _ = setup.closing.acquire() => return None,
             acquired = acquire => acquired,
         };
         let Some(acquired) = acquired else {
             self.has_ended = true;
-            return;
+            return None;
         };
-        let host = Arc::clone(&self.manager.host);
-        if let (Some(token), Some(entry)) = (self.end(acquired), entry) {
-            let write = Box::pin(entry.write(&*host.clock, &host.events, &token));
-            tokio::select! {
-                biased;
-                _ = setup.closing.acquire() => {}
-                () = write => {}
-            }
-        }
+        self.end(acquired).zip(entry)
     }
 
     /// Ends the flight with the token of the shared store. If the manager cannot use that token,
@@ -213,7 +218,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         let clock = &*self.manager.host.clock;
         let start = clock.now();
         let stored = entry.read(clock, &self.manager.host.events).await;
-        let waited = clock.now().monotonic.saturating_sub(start.monotonic);
+        let waited = clock.now().monotonic().saturating_sub(start.monotonic());
         let has_ended = stored.is_some_and(|token| {
             self.manager
                 .end_stored_flight(self.id, self.facts, token, waited)
@@ -226,7 +231,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
     }
 
     /// Ends the flight. Returns the token to write to the shared store, if the flight obtained one.
-    pub(super) fn end(mut self, acquired: Acquired) -> Option<Arc<Token>> {
+    pub(super) fn end(&mut self, acquired: Acquired) -> Option<Arc<Token>> {
         // If the code below panics, `drop` notifies the waiters.
         let kept = self.manager.end_flight(self.id, self.facts, acquired);
         self.has_ended = true;

@@ -16,12 +16,37 @@ pub(super) struct Usage {
     pub(super) was_handed_out: bool,
 }
 
+/// Counters, without memory for those that are zero in most managers.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) hits: f64,
+    pub(super) joins: f64,
+    pub(super) acquisitions: f64,
+    others: Option<Box<Counters>>,
+}
+
+impl Counts {
+    /// Returns the other counters, for an increment of more than zero.
+    pub(super) fn others(&mut self) -> &mut Counters {
+        self.others.get_or_insert_default()
+    }
+
+    pub(super) fn all(&self) -> Counters {
+        Counters {
+            hits: self.hits,
+            joins: self.joins,
+            acquisitions: self.acquisitions,
+            ..self.others.as_deref().copied().unwrap_or_default()
+        }
+    }
+}
+
 /// The past events that the snapshot reports.
 #[derive(Default)]
 pub(super) struct History {
     pub(super) last_success: Option<Moment>,
     pub(super) last_failure: Option<Box<(Moment, ErrorKind)>>,
-    pub(super) counters: Counters,
+    pub(super) counts: Counts,
     pub(super) latency: Latency,
     /// The warnings that the manager has logged, as a set of bits: it logs each one only once.
     lifetime_warnings: u8,

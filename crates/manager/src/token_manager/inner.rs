@@ -95,28 +95,30 @@ impl<T> Inner<T> {
 
     /// Counts the decision. Returns the flight to start.
     fn count(&mut self, decision: &Decision) -> Option<NewFlight> {
-        let counters = &mut self.history.lock().counters;
+        let counts = &mut self.history.lock().counts;
         match decision {
             Decision::Use {
                 is_stale,
                 new_flight,
                 ..
             } => {
-                counters.hits += 1.0;
-                counters.stale_served += f64::from(u8::from(*is_stale));
+                counts.hits += 1.0;
+                if *is_stale {
+                    counts.others().stale_served += 1.0;
+                }
                 self.usage.was_handed_out = true;
                 *new_flight
             }
             Decision::Wait { new_flight, .. } => {
-                counters.joins += f64::from(u8::from(new_flight.is_none()));
+                counts.joins += f64::from(u8::from(new_flight.is_none()));
                 *new_flight
             }
             Decision::WaitAndAskAgain { .. } => {
-                counters.joins += 1.0;
+                counts.joins += 1.0;
                 None
             }
             Decision::Cooling { .. } => {
-                counters.suppressed += 1.0;
+                counts.others().suppressed += 1.0;
                 None
             }
             Decision::Closed => None,
@@ -131,7 +133,8 @@ impl<T> Inner<T> {
         route: RouteId,
     ) -> Invalidation {
         let outcome = self.with_budget(|slot| slot.invalidate(now, rejected, route));
-        let counters = &mut self.history.lock().counters;
+        let mut history = self.history.lock();
+        let counters = history.counts.others();
         *match outcome {
             Invalidation::Dropped => &mut counters.invalidations,
             Invalidation::Kept => &mut counters.invalidations_kept,
@@ -160,16 +163,17 @@ impl<T> Inner<T> {
     /// Clears the slot, and counts a dropped token.
     pub(super) fn clear(&mut self, now: Moment) -> Clearing {
         let clearing = self.slot.clear(now);
-        let is_dropped = clearing == Clearing::Dropped;
-        self.history.lock().counters.invalidations += f64::from(u8::from(is_dropped));
+        if clearing == Clearing::Dropped {
+            self.history.lock().counts.others().invalidations += 1.0;
+        }
         clearing
     }
 
     /// Counts the hits since the held token became stale. Must run before any other change of the
     /// state.
     fn count_stale_hits(&mut self, now: Moment, hits: f64) {
-        if let Some(mark) = self.usage.hits_when_stale {
-            self.history.lock().counters.stale_served += hits - mark;
+        if let Some(mark) = self.usage.hits_when_stale.filter(|mark| hits > *mark) {
+            self.history.lock().counts.others().stale_served += hits - mark;
         }
         let is_stale = self.slot.condition(now) == Condition::Stale;
         self.usage.hits_when_stale = is_stale.then_some(hits);
@@ -189,7 +193,7 @@ impl<T> Inner<T> {
         trace_parent: Option<TraceParent>,
     ) -> Option<PreparedFlight<T>> {
         let setup = Arc::clone(self.setup.as_ref()?);
-        self.history.lock().counters.acquisitions += 1.0;
+        self.history.lock().counts.acquisitions += 1.0;
         Some(PreparedFlight {
             new_flight,
             setup,
@@ -224,7 +228,9 @@ impl<T> Inner<T> {
         } = acquired;
         {
             let mut history = self.history.lock();
-            history.counters.retries += f64::from(requests.saturating_sub(1));
+            if requests > 1 {
+                history.counts.others().retries += f64::from(requests.saturating_sub(1));
+            }
             history.latency.add(took);
             match &result {
                 Ok(_) => history.last_success = Some(now),
@@ -263,7 +269,7 @@ impl<T> Inner<T> {
         self.setup.as_ref()?;
         let outcome = self.slot.land_stored(now, flight, token, fastrand::f64())?;
         let mut history = self.history.lock();
-        history.counters.store_hits += 1.0;
+        history.counts.others().store_hits += 1.0;
         history.latency.add(took);
         Some(outcome)
     }
@@ -316,8 +322,8 @@ impl<T> Inner<T> {
     pub(super) fn snapshot(&self, now: Moment) -> Snapshot {
         let token = self.slot.token(now).map(|token| TokenTimes {
             age: token.age(now),
-            soft: token.life.soft,
-            hard: token.life.hard,
+            soft: token.life.soft(),
+            hard: token.life.hard(),
         });
         let counters = self.counters();
         let history = self.history.lock();
@@ -342,7 +348,7 @@ impl<T> Inner<T> {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        let mut counters = self.history.lock().counters;
+        let mut counters = self.history.lock().counts.all();
         // All managers of a client call the same store, so the parent counts the failures.
         if let (Some(setup), None) = (&self.setup, &self.request) {
             #[expect(clippy::cast_precision_loss, reason = "a counter")]

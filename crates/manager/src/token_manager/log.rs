@@ -21,7 +21,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 if outcome.is_transition {
                     self.log(Level::Info, || "recovered: acquired a token again".to_owned());
                 }
-                let (took, life) = (took.as_millis(), token.life.granted.as_secs_f64());
+                let (took, life) = (took.as_millis(), token.life.granted().as_secs_f64());
                 self.log(Level::Debug, || {
                     format!("acquired a token in {took} ms, valid for {life} s")
                 });
@@ -47,7 +47,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 
     pub(super) fn log_stored(&self, outcome: &FlightResult) {
         if let Ok(token) = &outcome.result {
-            let life = token.life.granted.as_secs_f64();
+            let life = token.life.granted().as_secs_f64();
             self.log(Level::Debug, || {
                 format!("took a token from the shared store, valid for {life} s when granted")
             });

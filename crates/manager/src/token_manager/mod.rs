@@ -228,7 +228,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         let claims = ProofClaims {
             method,
             uri,
-            issued_at: now.wall,
+            issued_at: now.wall(),
             nonce,
             access_token: Some(token),
         };
@@ -340,7 +340,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
             return;
         };
         let id = *inner.timer.get_or_insert_with(|| engine.timers.register());
-        let time = wait.map(|wait| now.monotonic.saturating_add(wait));
+        let time = wait.map(|wait| now.monotonic().saturating_add(wait));
         engine.timers.set(id, time, &self.timer());
     }
 
@@ -358,19 +358,18 @@ impl<C: Clock, T: Transport> Manager<C, T> {
                 manager: self.id,
                 flight,
                 facts,
-                at: self.host.clock.now().wall,
+                at: self.host.clock.now().wall(),
             });
         }
-        let flight = RunningFlight::new(manager, flight, facts);
+        let mut flight = RunningFlight::new(manager, flight, facts);
         let Some(engine) = self.host.engine() else {
             let error = Error::no_engine(&prepared.setup.config);
             flight.end(Acquired::without_request(error));
             return;
         };
         engine.handle.spawn(async move {
-            // The runtime's thread allocates and frees the flight, so that flights that many managers
-            // start at once do not fragment the calling thread's heap.
-            Box::pin(flight.fly(prepared)).await;
+            // The runtime's thread allocates the larger part of the flight.
+            Box::pin(flight.fly(&prepared)).await;
         });
     }
 }

@@ -290,10 +290,7 @@ impl Fleet {
     /// Returns the time by the clock of a manager's replica.
     fn moment(&self, index: usize) -> Moment {
         let error = self.replicas[self.managers[index].replica].error;
-        Moment {
-            monotonic: ms(DAY + self.now),
-            wall: ms((20_000 * DAY + self.now).saturating_add_signed(error)),
-        }
+        Moment::new(ms(DAY + self.now), ms((20_000 * DAY + self.now).saturating_add_signed(error)))
     }
 
     fn handle(&mut self, event: Event) {
@@ -373,7 +370,7 @@ impl Fleet {
         let is_right = self.replicas[manager.replica].error >= -self.scenario.clock_error;
         let is_alive = self.now <= granted + self.scenario.life;
         assert!(is_alive || !is_right, "used for {} ms", self.now - granted);
-        if token.age(now) > token.life.soft {
+        if token.age(now) > token.life.soft() {
             self.outcome.stale += passed;
         }
     }
@@ -517,10 +514,7 @@ impl Fleet {
             access_token: AccessToken::new(sent.to_string()).unwrap(),
             dpop_key: None,
             scope: None,
-            sent: Moment {
-                monotonic: now.monotonic.saturating_sub(ago),
-                wall: now.wall.saturating_sub(ago),
-            },
+            sent: Moment::new(now.monotonic().saturating_sub(ago), now.wall().saturating_sub(ago)),
             expiry: Some(Duration::from_secs(20_000 * DAY / SECOND + sent / SECOND) + life),
             life: Life::new(life, BUFFER),
         }

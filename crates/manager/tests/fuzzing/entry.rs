@@ -22,14 +22,11 @@ pub fn run(data: &[u8]) {
         return;
     };
     let time = Duration::from_secs(1_000_000_000);
-    let now = Moment {
-        monotonic: time,
-        wall: time,
-    };
+    let now = Moment::new(time, time);
     let token = Token {
         access_token: AccessToken::new("token".to_owned()).unwrap(),
         dpop_key: None,
-        scope: Some("scope".to_owned()),
+        scope: Some("scope".into()),
         sent: now,
         expiry: None,
         life: Life::new(Duration::from_mins(5), Duration::from_mins(1)),

@@ -48,7 +48,7 @@ impl Clock for StoppedClock {
     fn now(&self) -> Moment {
         let monotonic = Duration::from_millis(self.0.load(Ordering::SeqCst));
         let wall = Duration::from_secs(1_000_000_000).saturating_add(monotonic);
-        Moment { monotonic, wall }
+        Moment::new(monotonic, wall)
     }
 }
 

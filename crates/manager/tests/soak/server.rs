@@ -51,8 +51,8 @@ pub(crate) struct Issue {
 
 impl Issue {
     fn to_token(self) -> String {
-        let Moment { monotonic, wall } = self.at;
-        let parts = [monotonic, wall, self.lifetime].map(|part| part.as_nanos().to_string());
+        let parts = [self.at.monotonic(), self.at.wall(), self.lifetime]
+            .map(|part| part.as_nanos().to_string());
         format!("token-#-{}", parts.join("-"))
     }
 
@@ -60,7 +60,7 @@ impl Issue {
         let mut parts = token.split('-').skip(2).map(|part| part.parse().unwrap());
         let mut next = || Duration::from_nanos(parts.next().unwrap());
         let (monotonic, wall, lifetime) = (next(), next(), next());
-        let at = Moment { monotonic, wall };
+        let at = Moment::new(monotonic, wall);
         Self { at, lifetime }
     }
 }

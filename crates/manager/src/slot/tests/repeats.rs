@@ -6,7 +6,7 @@ const LIFE: u64 = 300_000;
 
 fn expiring(name: &str, sent: u64, expiry: u64) -> Token {
     Token {
-        expiry: Some(at(expiry).wall),
+        expiry: Some(at(expiry).wall()),
         ..token(name, sent, LIFE)
     }
 }
@@ -42,7 +42,7 @@ fn a_repeated_token_counts_as_new_after_its_first_life() {
         ("expired", Some(299_999), LifetimeWarning::Over, 300_000 + 9_000),
     ] {
         let repeated = |sent| Token {
-            expiry: expiry.map(|expiry| at(expiry).wall),
+            expiry: expiry.map(|expiry| at(expiry).wall()),
             ..token("a", sent, LIFE)
         };
         let mut line = Line::new();

@@ -50,7 +50,7 @@ impl Comparison {
     pub(crate) fn key(&self) -> u64 {
         let mut text = format!("{:?} {:?}", self.slot, self.model.log.essence(self.now));
         let launches = Ns::from(self.model.log.launches());
-        let last_token = self.last.map(|(_, id)| Ns::try_from(id.0).unwrap());
+        let last_token = self.last.map(|(_, id)| Ns::from(id.0));
         for (marker, last) in [
             ("monotonic: ", self.now.mono),
             ("mono: ", self.now.mono),

@@ -191,8 +191,8 @@ impl Comparison {
     fn succeed(&mut self, model: ModelToken, jitter: Ns) -> Checked {
         let (now, flight) = (self.now, model.name);
         let life = Life::new(duration(model.lifetime), duration(model.buffer));
-        same("the end of a life", &ns(life.hard), &model.end())?;
-        same("the staleness of a life", &ns(life.soft), &model.staleness())?;
+        same("the end of a life", &ns(life.hard()), &model.end())?;
+        same("the staleness of a life", &ns(life.soft()), &model.staleness())?;
         let token = Token {
             dpop_key: None,
             access_token: AccessToken::new(plain::name(flight)).unwrap(),
@@ -244,7 +244,7 @@ impl Comparison {
 
     fn handed_out(&self, token: &Token) -> Checked {
         let age = ns(token.age(moment(self.now)));
-        let (end, over) = (ns(token.life.hard), ns(token.life.granted));
+        let (end, over) = (ns(token.life.hard()), ns(token.life.granted()));
         ensure(age < end && age < over, "the slot handed out an expired token")
     }
 

@@ -40,10 +40,7 @@ pub(crate) fn answer(decision: &Decision) -> ModelAnswer {
 }
 
 pub(crate) fn moment(time: Time) -> Moment {
-    Moment {
-        monotonic: duration(time.mono),
-        wall: duration(time.wall),
-    }
+    Moment::new(duration(time.mono), duration(time.wall))
 }
 
 pub(crate) fn duration(ns: Ns) -> Duration {
