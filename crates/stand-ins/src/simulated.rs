@@ -1,4 +1,4 @@
-//! A manager on simulated time: paused tokio clocks, a scripted transport and a recording event
+//! A manager on simulated time: a paused tokio clock, a scripted transport and a recording event
 //! sink.
 
 use std::sync::Arc;
@@ -181,7 +181,7 @@ impl World {
         }
     }
 
-    /// Shares this store.
+    /// Makes the manager use this store.
     #[must_use]
     pub fn share(self, store: &Arc<SimulatedStore>) -> Self {
         *self.sink.store.lock() = Arc::clone(store);
@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    /// Waits for the next end of a flight.
+    /// Waits until the next flight ends.
     pub async fn flight_end(&mut self) -> FlightEnd {
         self.flight_ends.recv().await.expect("a sink")
     }

@@ -1,6 +1,6 @@
 //! The transport over real sockets, with reqwest for HTTP/1.1 and rustls for TLS.
 //!
-//! Dropping a body overwrites its memory; the HTTP library does not overwrite its own buffers.
+//! Dropping a body overwrites its memory, but the HTTP library does not overwrite its own buffers.
 //! `client` sends requests; `trust` and `verify` decide which certificates TLS accepts.
 
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl HttpTransport {
         self
     }
 
-    /// Makes the transport request the certificates that Node trusts, and wait for them, when it
+    /// Makes the transport request the certificates that Node trusts, and wait for them, if it
     /// needs them.
     #[must_use]
     pub fn asking(mut self, ask_for_roots: AskForRoots) -> Self {
@@ -155,7 +155,7 @@ impl HttpTransport {
     }
 }
 
-/// A client, and one of the permits to send requests to an origin.
+/// A client, and a permit to send requests to an origin.
 pub struct Pass {
     client: Arc<SharedClient>,
     /// `None` while waiting for Node's certificates.
@@ -214,7 +214,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Adds the fault of the file of `NODE_EXTRA_CA_CERTS`, if its certificates could have changed the
+/// Adds the fault of the `NODE_EXTRA_CA_CERTS` file, if its certificates could have changed the
 /// verdict.
 fn with_environment_fault(error: TransportError) -> TransportError {
     match error {
