@@ -87,7 +87,7 @@ impl HttpTransport {
                 detail:
                     "a client certificate does not work with an https proxy, because the proxy \
                      would receive the certificate; use an http proxy, or set tokenFetch and \
-                     configure the function with both"
+                     configure the function with the certificate and the proxy"
                         .to_owned(),
             });
         }

@@ -137,8 +137,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         if !is_listed && method != ClientAuthentication::AssertionFile {
             let method = method.as_str();
             self.warn(&format!(
-                "the discovery document of the issuer does not list {method}; if the server \
-                 refuses this method, set clientAuthentication to a method that the server supports"
+                "the issuer's discovery document does not list the authentication method {method}; if \
+                 the server refuses this method, set clientAuthentication to one that it supports"
             ));
         }
     }

@@ -83,8 +83,8 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
         ),
         LifetimeWarning::Over => format!(
             "the token had already expired when it arrived; the manager uses it for {assumed} s. \
-             Check the clocks, and the access token lifespan and the session limits of the realm \
-             and the client. Check also that no cache answers token requests"
+             Check both clocks. Check the access token lifespan and the session limits of the realm \
+             and the client. Also check that no cache answers token requests"
         ),
         LifetimeWarning::Aged => {
             "the Age header says that a cache held the token response for longer than the token's \
@@ -92,7 +92,7 @@ fn lifetime_message(warning: LifetimeWarning) -> String {
                 .to_owned()
         }
         LifetimeWarning::Repeated => {
-            "the server returned the same token again after the token's lifetime; \
+            "the server returned the same token again after its lifetime had ended; \
              the manager uses it as a new token. Check that no cache answers token requests"
                 .to_owned()
         }
