@@ -80,7 +80,9 @@ async function stageMain(folder, { webpack, repository }) {
 /** Puts the modules of the program and its library into one file, next to the library's licence. */
 async function bundleProgram(folder, webpack) {
   const only = path.join(folder, 'options.json');
-  fs.copyFileSync(path.join(root, 'options.json'), only);
+  const options = JSON.parse(fs.readFileSync(path.join(root, 'options.json'), 'utf8'));
+  // The program shows the summaries alone.
+  fs.writeFileSync(only, JSON.stringify(options.map(({ details, ...row }) => row)));
   await compile(webpack, folder, PROGRAM, {
     resolve: { modules: [path.join(root, 'node_modules')] },
     externals({ context, request }, done) {
