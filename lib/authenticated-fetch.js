@@ -39,17 +39,18 @@ const MOST_ROUTES = 256;
  * bound tokens; `undefined` if no configuration has requested them
  * @param {() => boolean} parts.isCurrent whether the manager still sends tokens to this origin
  * @param {typeof fetch} parts.again repeats a call that began with an earlier configuration
+ * @returns {typeof fetch} takes a copy of `init`, which it may change
  */
 function makeFetch({ manager, resource, server, routes, dpop, isCurrent, again }) {
   let settings;
   return async (input, init) => {
     settings ??= settingsOf(resource, server);
-    let request = new OutgoingRequest(input, init, settings);
+    const request = new OutgoingRequest(input, init, settings);
     // A redirect to a login page is a rejection by the original route, even after other redirects.
     const { route, isSafe } = request;
     let token = await manager.getToken(request.tokenOptions);
     // The configuration changed during the wait, so the token is for another origin.
-    if (!isCurrent()) return again(input, init);
+    if (!isCurrent()) return again(request.input, request.init);
     let hasRetried = false;
     let hasSentNonce = false;
     let redirects = 0;
@@ -69,7 +70,7 @@ function makeFetch({ manager, resource, server, routes, dpop, isCurrent, again }
         const loginPage = request.loginPageOf(response);
         if (loginPage !== undefined || isAboutToken(response)) {
           const outcome = routes.rejected(token, loginPage ? route : request.route);
-          const mayRepeat = loginPage ? isSafe : request.isReplayable;
+          const mayRepeat = request.isReplayable && (loginPage === undefined || isSafe);
           if (outcome === 'kept' || hasRetried || !mayRepeat || !isCurrent()) {
             if (loginPage === undefined) return response;
             cancel(unreadBody(response));
@@ -81,7 +82,7 @@ function makeFetch({ manager, resource, server, routes, dpop, isCurrent, again }
             token = await orCancel(response, () => manager.getToken(request.tokenOptions));
             if (!isCurrent()) return response;
           }
-          if (loginPage) request = new OutgoingRequest(input, init, settings);
+          if (loginPage) request.restart();
         } else if (request.follows && REDIRECTS.has(response.status)) {
           const location = headerOf(response, 'location');
           if (location === null) return response;

@@ -1,12 +1,16 @@
 'use strict';
 
 // Reads and cancels response bodies: the web streams of `fetch`, and the Node streams of test
-// doubles. Also keeps the body of a request that `fetch` may have to send again.
+// doubles. Also copies and keeps the body of a request that `fetch` may have to send again.
 
 const { isDisturbed } = require('node:stream');
+const { isArrayBuffer, isDataView } = require('node:util/types');
 
 /** The maximum number of bytes that `KeptBody` keeps of a request's body. */
 const KEPT_BYTES = 1024 * 1024;
+
+// Unlike the method `slice` of a `Buffer`, this method copies.
+const { slice } = Object.getPrototypeOf(Uint8Array.prototype);
 
 /** Returns the body, unless other code has read, locked or hidden it. */
 function unreadBody(response) {
@@ -38,6 +42,26 @@ function cancel(body) {
   } catch {
     // Errors do not matter, because nothing reads this body.
   }
+}
+
+/**
+ * Returns a copy of a request's body if the program could change the body while the call waits.
+ * The platform's `fetch` copies such bodies, too.
+ */
+function copyOfBody(body) {
+  if (body === null || typeof body !== 'object') return body;
+  if (isArrayBuffer(body)) return body.slice(0);
+  if (ArrayBuffer.isView(body) && isArrayBuffer(body.buffer)) {
+    if (!isDataView(body)) return slice.call(body);
+    return new DataView(body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength));
+  }
+  // A subclass may have its own text form, so this function copies no subclass.
+  const prototype = Object.getPrototypeOf(body);
+  if (prototype === URLSearchParams.prototype) return new URLSearchParams(body);
+  if (prototype !== FormData.prototype) return body;
+  const form = new FormData();
+  for (const [name, value] of body) form.append(name, value);
+  return form;
 }
 
 /** A copy of the body of a `Request` in progress, up to a limit. */
@@ -91,4 +115,4 @@ class KeptBody {
   }
 }
 
-module.exports = { KeptBody, cancel, readerOf, unreadBody };
+module.exports = { KeptBody, cancel, copyOfBody, readerOf, unreadBody };

@@ -1,24 +1,91 @@
 'use strict';
 
-// The members `onBehalfOf`, `scope` and `audience` of `init`, which make `fetch` use a derived
-// manager.
+// Reads the argument `init` of `fetch`, and splits off the members `onBehalfOf`, `scope` and
+// `audience`, which make `fetch` use a derived manager.
 
-const MEMBERS = ['onBehalfOf', 'scope', 'audience'];
+const { badRequest } = require('./error.js');
+
+/** The members that the platform's `fetch` reads. */
+const FETCH_MEMBERS = [
+  'body',
+  'cache',
+  'credentials',
+  'dispatcher',
+  'duplex',
+  'headers',
+  'integrity',
+  'keepalive',
+  'method',
+  'mode',
+  'priority',
+  'redirect',
+  'referrer',
+  'referrerPolicy',
+  'signal',
+  'window',
+];
+const OWN_MEMBERS = ['audience', 'backstageUser', 'minValiditySeconds', 'scope'];
+const MEMBERS = [...FETCH_MEMBERS, ...OWN_MEMBERS];
 
 /**
- * Splits `init` into these members and the rest. Returns `undefined` if `init` has none of these
- * members.
+ * Returns a plain copy of `init`, for which this function reads each member once. A later look at
+ * `init` could show other values, because the program may have changed it, or because a getter or a
+ * proxy returns another value.
+ *
+ * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if `init` is not an object
  */
-function requestOf(init) {
-  if (init === null || typeof init !== 'object') return undefined;
-  const isThere = 'onBehalfOf' in init || init.scope !== undefined || init.audience !== undefined;
+function copyOf(init) {
+  if (init === null) return undefined;
+  if (typeof init !== 'object' && typeof init !== 'function') {
+    throw badRequest('init: expected an object');
+  }
+  const copy = enumerable(init);
+  // `fetch` finds its members even if they are inherited or not enumerable (WebIDL, "convert to a
+  // dictionary").
+  for (const name of MEMBERS) {
+    if (name in copy) continue;
+    const value = init[name];
+    if (value !== undefined) copy[name] = value;
+  }
+  // A present `onBehalfOf` counts even if it is `undefined`.
+  if (!('onBehalfOf' in copy) && 'onBehalfOf' in init) copy.onBehalfOf = init.onBehalfOf;
+  return copy;
+}
+
+/** Copies the enumerable properties, because `resource.fetch` may read more than the members. */
+function enumerable(init) {
+  // This is the most frequent case.
+  if (Object.getPrototypeOf(init) === Object.prototype) return { ...init };
+  // The other properties of a `Request` include its methods.
+  if (isA('Request', init)) return {};
+  const entries = [];
+  for (const name in init) entries.push([name, init[name]]);
+  return Object.fromEntries(entries);
+}
+
+/**
+ * Splits a copy of `init` into the members for a derived manager and the rest. Returns `undefined`
+ * if the copy has none of these members.
+ */
+function requestOf(copy) {
+  const isThere = 'onBehalfOf' in copy || copy.scope !== undefined || copy.audience !== undefined;
   if (!isThere) return undefined;
+  const { onBehalfOf, scope, audience, ...rest } = copy;
   const members = {};
-  const rest = {};
-  // Inherited members of `init` count too, as they do for `fetch`.
-  for (const name in init) if (!MEMBERS.includes(name)) rest[name] = init[name];
-  for (const name of MEMBERS) if (name in init) members[name] = init[name];
+  if (scope !== undefined) members.scope = listOf(scope);
+  if (audience !== undefined) members.audience = listOf(audience);
+  if ('onBehalfOf' in copy) members.onBehalfOf = onBehalfOf;
   return { members, rest };
 }
 
-module.exports = { requestOf };
+// The program may change an array while the call waits.
+function listOf(values) {
+  return Array.isArray(values) ? [...values] : values;
+}
+
+// Does not use `instanceof`, because the classes differ under Jest or with the undici package.
+function isA(name, value) {
+  return typeof value === 'object' && value?.[Symbol.toStringTag] === name;
+}
+
+module.exports = { FETCH_MEMBERS, copyOf, isA, requestOf };

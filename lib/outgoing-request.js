@@ -1,9 +1,11 @@
 'use strict';
 
 // One call to `manager.fetch`: its content, its URL, and whether `fetch` can send the call again.
-// This class reads the caller's arguments once, at the time of the call, and never modifies them.
+// This class reads the caller's input once, at the time of the call, and never modifies it.
+// `call-request.js` does the same for `init`.
 
-const { KeptBody } = require('./body.js');
+const { KeptBody, copyOfBody } = require('./body.js');
+const { FETCH_MEMBERS, isA } = require('./call-request.js');
 const { badRequest } = require('./error.js');
 
 const DEFAULT_USER_HEADER = 'X-Backstage-User';
@@ -17,31 +19,16 @@ const BODY_HEADERS = [
 ];
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const LOGIN_PATH = /\/(auth|authorize|login)\/?$/;
-// The properties of a `Request`. They are getters, so a spread does not copy them.
-const MEMBERS = [
-  'method',
-  'headers',
-  'body',
-  'redirect',
-  'signal',
-  'integrity',
-  'keepalive',
-  'mode',
-  'credentials',
-  'cache',
-  'referrer',
-  'referrerPolicy',
-  'duplex',
-];
 
 class OutgoingRequest {
   /** Whether the call follows redirects (`redirect: 'follow'`). */
   follows;
   /** The options for `getToken`; `undefined` for a plain call. */
   tokenOptions;
-  #base;
-  #origin;
-  #issuerOrigin;
+  /** The caller's input: a string or a `Request`. */
+  input;
+  #settings;
+  #firstUrl;
   #url;
   #route;
   /** The caller's `Request`, until a redirect replaces it. */
@@ -51,38 +38,46 @@ class OutgoingRequest {
   #sentMethod;
   #headers;
   #wasSent = false;
-  #options;
+  /** The copy of the caller's `init`. */
+  #init;
   /** Whether `fetch` can read the caller's body again. */
   #isReadableAgain;
   /** The body of the caller's `Request`, if it has one. */
   #kept;
 
   /**
+   * @param {object} init a copy of the caller's `init`, which this class may change
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` if the manager must not send the request
    */
-  constructor(input, init, settings) {
-    const { base, origin, issuerOrigin, userHeader = DEFAULT_USER_HEADER } = settings;
-    const { backstageUser, minValiditySeconds, headers, ...options } = initOf(init);
+  constructor(input, init = {}, settings) {
     const request = isA('Request', input) ? input : undefined;
-    this.#base = base;
-    this.#origin = origin;
-    this.#issuerOrigin = issuerOrigin;
-    this.#url = this.#resolve(addressOf(input), base, 'input');
+    const { backstageUser, minValiditySeconds } = init;
+    this.input = request ?? addressOf(input);
+    this.#settings = settings;
+    this.#firstUrl = this.#resolve(request?.url ?? this.input, settings.base, 'input');
+    this.#url = this.#firstUrl;
     this.#request = request;
-    this.#sentMethod = String(options.method ?? request?.method ?? 'GET');
+    // The conversion of an object to a string may give another value the next time.
+    this.#sentMethod = `${init.method ?? request?.method ?? 'GET'}`;
     this.#method = this.#sentMethod.toUpperCase();
-    this.#headers = new Headers(headers ?? request?.headers);
-    this.#options = options;
-    if (backstageUser !== undefined) {
-      checkUser(backstageUser);
-      this.#headers.set(userHeader, backstageUser);
-    }
-    this.#isReadableAgain = isReadableAgain(options.body ?? request?.body);
-    this.follows = (options.redirect ?? request?.redirect ?? 'follow') === 'follow';
-    const signal = (options.signal === undefined ? request?.signal : options.signal) ?? undefined;
+    if (init.method !== undefined) init.method = this.#sentMethod;
+    const redirect = `${init.redirect ?? request?.redirect ?? 'follow'}`;
+    this.follows = redirect === 'follow';
+    if (init.redirect !== undefined) init.redirect = redirect;
+    if (init.body !== undefined) init.body = copyOfBody(init.body);
+    this.#headers = new Headers(init.headers ?? request?.headers);
+    this.#init = init;
+    if (backstageUser !== undefined) checkUser(backstageUser);
+    this.#isReadableAgain = isReadableAgain(init.body ?? request?.body);
+    const signal = (init.signal === undefined ? request?.signal : init.signal) ?? undefined;
     if (signal !== undefined || minValiditySeconds !== undefined) {
       this.tokenOptions = { signal, minValiditySeconds };
     }
+  }
+
+  /** The content of the call, with which `fetch` can begin it again before the first request. */
+  get init() {
+    return { ...this.#init, headers: this.#headers };
   }
 
   /**
@@ -90,7 +85,7 @@ class OutgoingRequest {
    * the segments are the first two of the whole path.
    */
   get route() {
-    this.#route ??= routeOf(this.#url, this.#base);
+    this.#route ??= routeOf(this.#url, this.#settings.base);
     return this.#route;
   }
 
@@ -119,10 +114,10 @@ class OutgoingRequest {
     const url = URL.canParse(decoded(location), this.#url)
       ? new URL(decoded(location), this.#url)
       : this.#url;
-    if (url.origin === this.#origin) return undefined;
+    if (url.origin === this.#settings.origin) return undefined;
     const { searchParams } = url;
     const isLogin =
-      url.origin === this.#issuerOrigin() ||
+      url.origin === this.#settings.issuerOrigin() ||
       (searchParams.has('client_id') && searchParams.has('response_type')) ||
       LOGIN_PATH.test(url.pathname);
     if (!isLogin) return undefined;
@@ -141,16 +136,20 @@ class OutgoingRequest {
     if (!this.#isReadableAgain && this.#request !== undefined) {
       if (this.#wasSent) this.#dissolve();
       // `fetch` sends the body of the `Request` even if `init.body` is null.
-      else if ((this.#options.body ?? undefined) === undefined)
+      else if ((this.#init.body ?? undefined) === undefined)
         this.#kept = new KeptBody(this.#request);
     }
     this.#wasSent = true;
+    const { backstageUser: user, minValiditySeconds, scope, audience, ...options } = this.#init;
+    if (user !== undefined) {
+      this.#headers.set(this.#settings.userHeader ?? DEFAULT_USER_HEADER, user);
+    }
     if (dpop === undefined) this.#headers.set('authorization', `Bearer ${token}`);
     else {
       const headers = dpop.headersFor(this.#sentMethod, this.#url, token);
       for (const [name, value] of Object.entries(headers)) this.#headers.set(name, value);
     }
-    const options = { ...this.#options, headers: this.#headers };
+    options.headers = this.#headers;
     if (this.follows) options.redirect = 'manual';
     return fetch(this.#request ?? this.#url.href, options);
   }
@@ -174,8 +173,8 @@ class OutgoingRequest {
     }
     if (this.#request !== undefined) this.#dissolve();
     if (losesBody) {
-      const { body, duplex, ...options } = this.#options;
-      this.#options = { ...options, method: 'GET' };
+      const { body, duplex, ...options } = this.#init;
+      this.#init = { ...options, method: 'GET' };
       this.#headers = new Headers(this.#headers);
       for (const name of BODY_HEADERS) this.#headers.delete(name);
       this.#method = 'GET';
@@ -184,6 +183,12 @@ class OutgoingRequest {
       this.#isReadableAgain = true;
     }
     this.#url = url;
+    this.#route = undefined;
+  }
+
+  /** Goes back to the URL of the first request. The method must be GET or HEAD. */
+  restart() {
+    this.#url = this.#firstUrl;
     this.#route = undefined;
   }
 
@@ -197,11 +202,11 @@ class OutgoingRequest {
    */
   #dissolve() {
     const { headers, ...members } = membersOf(this.#request);
-    this.#options = { ...members, ...withoutAbsent(this.#options) };
+    this.#init = { ...members, ...withoutAbsent(this.#init) };
     this.#request = undefined;
     if (!this.#kept?.isComplete) return;
-    const { duplex, ...options } = this.#options;
-    this.#options = { ...options, body: this.#kept.bytes };
+    const { duplex, ...options } = this.#init;
+    this.#init = { ...options, body: this.#kept.bytes };
     this.#kept = undefined;
     this.#isReadableAgain = true;
   }
@@ -228,7 +233,8 @@ class OutgoingRequest {
       throw badRequest(`${what}: expected a valid URL`);
     }
     const place = () => this.#placeOf(url);
-    checkOrigin(url, this.#origin, what, place, '; fetch sent no request to the other origin');
+    const { origin } = this.#settings;
+    checkOrigin(url, origin, what, place, '; fetch sent no request to the other origin');
     return url;
   }
 }
@@ -259,22 +265,8 @@ function routeOf({ pathname }, base) {
   return `${base.href} ${isBelow ? '' : '/'}${rest.split('/', 2).join('/')}`;
 }
 
-function initOf(init) {
-  if (init === undefined || init === null) return {};
-  if (typeof init !== 'object') throw badRequest('init: expected an object');
-  // This is the most frequent case. The constructor copies the properties.
-  if (Object.getPrototypeOf(init) === Object.prototype) return init;
-  // Inherited properties of `init` count too, as they do for `fetch`.
-  return isA('Request', init) ? membersOf(init) : { ...inherited(init), ...init };
-}
-
-function inherited(init) {
-  const names = [...MEMBERS, 'dispatcher', 'backstageUser', 'minValiditySeconds'];
-  return withoutAbsent(Object.fromEntries(names.map((name) => [name, init[name]])));
-}
-
 function membersOf(request) {
-  return Object.fromEntries(MEMBERS.map((name) => [name, request[name] ?? undefined]));
+  return Object.fromEntries(FETCH_MEMBERS.map((name) => [name, request[name] ?? undefined]));
 }
 
 function withoutAbsent(options) {
@@ -284,16 +276,10 @@ function withoutAbsent(options) {
 function addressOf(input) {
   if (typeof input === 'string') return input;
   if (isA('URL', input)) return input.href;
-  if (isA('Request', input)) return input.url;
   // `fetch` converts other objects, such as a framework's URL objects, to strings.
   const text = typeof input === 'object' && input !== null ? String(input) : '[object';
   if (!text.startsWith('[object')) return text;
   throw badRequest('input: expected a string, a URL or a Request');
-}
-
-// Does not use `instanceof`, because the classes differ under Jest or with the undici package.
-function isA(name, value) {
-  return typeof value === 'object' && value?.[Symbol.toStringTag] === name;
 }
 
 function checkUser(user) {

@@ -218,15 +218,16 @@ class TokenSource {
     const dpop = () => this.#presenter();
     const { routes } = parts;
     const send = makeFetch({ manager: this, resource, server, routes, dpop, isCurrent, again });
-    const { requestOf } = callRequests();
+    const { copyOf, requestOf } = callRequests();
     return (input, init) => {
       if (init === undefined) return send(input);
       try {
-        const request = requestOf(init);
-        if (request === undefined) return send(input, init);
-        const repeat = () => again?.(input, init);
-        const derived = this.#derivedFor(request.members);
-        return derived[resourceFetch](resource, isCurrent, repeat)(input, request.rest);
+        const copy = copyOf(init);
+        const request = copy && requestOf(copy);
+        if (request === undefined) return send(input, copy);
+        const { members, rest } = request;
+        const repeat = (sameInput, sameRest) => again?.(sameInput, { ...sameRest, ...members });
+        return this.#derivedFor(members)[resourceFetch](resource, isCurrent, repeat)(input, rest);
       } catch (error) {
         return Promise.reject(error);
       }
