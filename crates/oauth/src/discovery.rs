@@ -176,7 +176,7 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
     Ok(Metadata {
         token_endpoint: endpoint(token_endpoint)?,
         mtls_token_endpoint: match alias.map(|alias| endpoint(Some(alias))) {
-            // The fault concerns only clients with a certificate, which then use `token_endpoint`.
+            // The fault affects only clients with a certificate, which then use `token_endpoint`.
             None | Some(Err(DocumentFault::NoTokenEndpoint)) => None,
             Some(alias) => Some(alias?),
         },

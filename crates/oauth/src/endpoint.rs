@@ -49,8 +49,8 @@ impl TokenEndpoint {
         })
     }
 
-    /// Hides the URL in messages if the part after `known`, which the user configured, contains a
-    /// secret.
+    /// Hides the URL in messages if it contains a secret after the prefix `known`. The user
+    /// configured that prefix, so it may appear.
     #[must_use]
     pub(super) fn hidden_by(mut self, redactor: &Redactor, known: &Self) -> Self {
         let text = self.as_str();

@@ -21,7 +21,7 @@ pub enum AnswerError {
         /// The value of `error_description`.
         description: Option<String>,
     },
-    /// An HTTP error that does not concern the grant: a gateway's error page, a failing server, a
+    /// An HTTP error that is unrelated to the grant: a gateway's error page, a failing server, a
     /// path that does not exist.
     Http {
         /// The HTTP status.

@@ -31,8 +31,8 @@ pub enum Lifetime {
     Granted(Duration),
     /// Neither the response nor the token gives a lifetime.
     Unknown,
-    /// The lifetime is over. The token has expired by its own claims, or every lifetime from the
-    /// server is zero or negative.
+    /// The lifetime is over: the token has expired according to its own claims, or every lifetime
+    /// from the server is zero or negative.
     Over,
     /// A cache held the answer for longer than the lifetime.
     Aged,
@@ -123,8 +123,8 @@ fn claims_of(token: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(claims)
 }
 
-/// Returns the time at which a token expires by its own claims, since the Unix epoch; `None` if the
-/// token is not a JWT or has no valid `exp`.
+/// Returns the time at which a token expires according to its own claims, since the Unix epoch;
+/// `None` if the token is not a JWT or has no valid `exp`.
 #[must_use]
 pub fn token_expiry(token: &str) -> Option<Duration> {
     OwnClaims::read(token).expiry()

@@ -210,8 +210,8 @@ fn readings(text: &str) -> Readings {
     [plain, encoded].map(|reading| reading.map(|(char, length)| (folded(char), length)))
 }
 
-/// Replaces every character beyond ASCII with the same character, because the charset of a server
-/// may lose such characters.
+/// Replaces every non-ASCII character with one placeholder, because the server's charset may lose
+/// such characters.
 fn folded(char: char) -> char {
     Some(char)
         .filter(char::is_ascii)

@@ -214,7 +214,7 @@ pub struct TokenResponse {
     pub scope: Option<String>,
     /// The lifetime of the token.
     pub lifetime: Lifetime,
-    /// The time at which the token expires by its own claims, since the Unix epoch.
+    /// The time at which the token expires according to its own claims, since the Unix epoch.
     pub expiry: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! Helpers that the tests of the crates share: simulated time with a scripted transport, servers on
+//! Helpers that the crates' tests share: simulated time with a scripted transport, servers on
 //! loopback, and certificates.
 #![expect(
     missing_docs,

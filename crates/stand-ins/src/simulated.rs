@@ -38,7 +38,7 @@ impl SimulatedClock {
         }
     }
 
-    /// Steps the wall clock, as a correction of the time or a suspension of the machine does.
+    /// Steps the wall clock, as a time correction does or as happens when a machine was suspended.
     pub fn step_wall(&self, by_ms: i64) {
         self.wall_at_origin.fetch_add(by_ms, Ordering::SeqCst);
     }
@@ -65,7 +65,7 @@ pub struct RecordingSink {
     pub store: Mutex<Arc<SimulatedStore>>,
     pub lines: Mutex<Vec<(Level, String)>>,
     pub wakes: AtomicU64,
-    /// The number of ended revocations.
+    /// The number of revocations that have ended.
     pub revocations: AtomicU64,
 }
 

@@ -85,7 +85,7 @@ impl Server {
         peer
     }
 
-    /// Whether a client has connected that the server has not yet accepted.
+    /// Whether a client's connection is waiting for the server to accept it.
     pub async fn has_caller(&self) -> bool {
         settle().await;
         let accept = std::future::poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx)));

@@ -41,7 +41,7 @@ impl Certificates {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Makes the usual certificate of `openssl req -x509`: self-signed, and marked as an authority.
+    /// Makes a certificate as `openssl req -x509` does: self-signed, and marked as an authority.
     pub fn self_signed(&self, name: &str, alternative: &str) -> PathBuf {
         self.openssl(&format!(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \

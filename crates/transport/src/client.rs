@@ -1,5 +1,6 @@
 //! The HTTP clients of the process: all managers that trust the same authorities, present the same
-//! certificate and use the same proxy share a client. A client keeps connections per origin.
+//! certificate and use the same proxy share a client. A client keeps open connections to each
+//! origin.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -160,9 +161,9 @@ impl SharedClient {
                 refused.map_or(Ok(answer), Err)
             }
             // The HTTP library does not say which connection failed. If it opened no connection for
-            // this request, a kept connection failed. If it opened a new connection but the request
-            // used a kept connection that became free meanwhile, the failure still counts as a
-            // failure of the new connection.
+            // this request, a reused connection failed. If it opened one but then sent the request
+            // over an existing connection that became free first, the new connection still counts
+            // as the one that failed.
             Err(error) if !has_connected && is_lost_connection(&error) => {
                 self.replace(generation)?;
                 Err(TransportError::ConnectionReplaced)
@@ -171,7 +172,7 @@ impl SharedClient {
         }
     }
 
-    /// Gives up the kept connections of this client generation: if one connection has failed, the
+    /// Discards the idle connections of this client generation: if one connection has failed, the
     /// others have probably failed too. Requests in progress continue. If many requests fail
     /// together, only the first failure replaces the client.
     fn replace(&self, generation: u64) -> Result<(), TransportError> {
@@ -275,7 +276,7 @@ fn http_request(request: &TokenRequest) -> Result<Request, TransportError> {
 
 /// Reads the rest of an answer. The status of a failure is enough for the manager, so this function
 /// returns an empty body if the body of a failure is too large. For a temporary failure, it also
-/// does so if the body ends too early or too late.
+/// returns an empty body if the body is cut off or arrives too late.
 async fn read(mut response: Response, progress: &Progress) -> Result<Answer, TransportError> {
     let status = response.status().as_u16();
     progress.enter(Stage::ReadingAnswer(status));

@@ -26,9 +26,9 @@ struct Sending {
 /// Runs `sending`, which sends one request. Returns whether the HTTP library opened a connection
 /// for the request.
 ///
-/// The connector runs in the sending task. If a kept connection becomes free meanwhile, the library
-/// uses that connection and finishes connecting in a separate task, which this module does not
-/// observe.
+/// The connector runs in the sending task. If an existing connection becomes free meanwhile, the
+/// library uses that connection and finishes connecting in a separate task, which this module does
+/// not observe.
 pub(super) async fn observed<T>(
     progress: &Progress,
     sending: impl Future<Output = T>,

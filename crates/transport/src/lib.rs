@@ -1,10 +1,10 @@
 //! Does all of the package's I/O: sends one request over HTTP and returns one answer or one
 //! classified failure, reads files, and looks up names.
 //!
-//! The crate knows neither attempts nor deadlines: a caller drops the future when its deadline
-//! passes. Nor does the crate interpret answers. This module contains the trait and its errors,
-//! which need no HTTP library. `http` is the only implementation over sockets, and `trust` decides
-//! which certificates TLS accepts.
+//! The crate knows nothing about attempts or deadlines: a caller drops the future when its deadline
+//! passes. The crate does not interpret answers either. This module contains the trait and its
+//! errors, which need no HTTP library. `http` is the only implementation over sockets, and `trust`
+//! decides which certificates TLS accepts.
 
 use std::{
     future::Future,
@@ -75,9 +75,9 @@ pub const MAX_BODY: usize = 1024 * 1024;
 pub enum Stage {
     /// The transport reads a file of trusted certificates.
     WaitingForFile,
-    /// JavaScript hands over the certificates that Node trusts once its event loop is free.
+    /// Once its event loop is free, JavaScript hands over the certificates that Node trusts.
     WaitingForEventLoop,
-    /// JavaScript sends the request once its event loop is free.
+    /// Once its event loop is free, JavaScript sends the request.
     WaitingToBeSent,
     /// The process is already sending the maximum number of requests to this origin.
     WaitingForFreeSlot,
@@ -180,10 +180,10 @@ pub trait Transport: Send + Sync + 'static {
 /// A detail is a short text without URLs, secrets or control characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// A kept connection ended before the head of an answer was complete. The transport has given
-    /// up all kept connections, so the next request uses a new connection. The error says nothing
-    /// about the state of the server: create the request again and send it once more, without
-    /// counting an attempt.
+    /// A reused connection ended before the head of an answer was complete. The transport has
+    /// discarded all idle connections, so the next request uses a new connection. The error says
+    /// nothing about the state of the server: create the request again and send it once more,
+    /// without counting an attempt.
     #[error("the connection was lost")]
     ConnectionReplaced,
     /// The server was unreachable, or did not answer completely. Retryable.

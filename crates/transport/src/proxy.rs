@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{NetworkFault, ProxyUrl, TransportError};
 use oauth::TokenEndpoint;
 
-/// The proxy variables of the environment. The field of an unset variable is empty.
+/// The environment variables for proxies. The field of an unset variable is empty.
 #[derive(Default)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY`.
@@ -74,9 +74,9 @@ impl ProxySettings {
         }
     }
 
-    /// Uses the proxies of the environment. If a variable is unusable, the requests to which it
-    /// applies fail: bypassing the proxy silently would be worse. Requests to loopback bypass the
-    /// proxies of the environment.
+    /// Uses the proxies set in the environment. If a variable is unusable, the requests to which it
+    /// applies fail: bypassing the proxy silently would be worse. Requests to loopback bypass these
+    /// proxies.
     #[must_use]
     pub fn from_environment(variables: &ProxyVariables) -> Self {
         Self {

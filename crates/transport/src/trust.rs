@@ -68,8 +68,8 @@ struct ExtraCaCerts {
 /// the process may have another user or another working directory. This function blocks, and does
 /// not parse the file.
 ///
-/// `path` is the value of the variable, which this function uses if the system does not show the
-/// environment from the start of the process. Only the first path in a process has an effect. This
+/// `path` is the value of the variable. This function uses it only if the system does not show the
+/// environment with which the process started. Only the first path in a process has an effect. This
 /// function ignores an empty path, because a worker may have its own environment.
 pub fn read_extra_ca_certs(path: PathBuf) {
     if let Some(path) = extra_ca_certs(path) {
