@@ -163,7 +163,7 @@ describe('client_assertion_file', () => {
     assert.equal(await manager.getToken(), 'token-2');
   });
 
-  test('the manager reads the file again for the attempt after an outdated document or token', async (t) => {
+  test('the manager reads the file again before it retries after an outdated document or token', async (t) => {
     const clientAssertionFile = makeFile(t, 'eyJ.first.one');
     const believes = { assertion: { text: 'eyJ.second.one', type: BEARER } };
     const options = { clientAssertionFile, issuer: true };

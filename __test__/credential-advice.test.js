@@ -1,8 +1,8 @@
 'use strict';
 
 // Credentials in the forms in which users store them, end to end: the accepted forms, and the
-// likely cause that a refusal's error names. The rules are in `crates/oauth/src/secret.rs` and
-// `pem.rs`.
+// likely cause that the error names after a refusal. The rules are in `crates/oauth/src/secret.rs`
+// and `pem.rs`.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

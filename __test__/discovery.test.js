@@ -51,7 +51,7 @@ describe('discovery', () => {
     ['refuses connections', () => closed],
     ['has no route', () => 'http://255.255.255.255:9/token'],
     ['does not speak TLS', ({ origin }) => `https:${new URL(origin).host}/token`],
-    // A `tokenFetch` function does not tell whether it is still connecting.
+    // A `tokenFetch` function does not report whether it is still connecting.
     ...(process.env.WITH_TOKEN_FETCH === undefined
       ? [['opens no connection in time', (_, address) => `https://${address}/token`]]
       : []),

@@ -1,7 +1,7 @@
 'use strict';
 
 // Tokens that are bound to a key (DPoP, RFC 9449): token requests, calls to an API, and errors.
-// `oidc-provider.test.js` and `real-keycloak/dpop.test.js` do the same with other servers.
+// `oidc-provider.test.js` and `real-keycloak/dpop.test.js` test this with other servers.
 
 const assert = require('node:assert/strict');
 const { generateKeyPairSync } = require('node:crypto');

@@ -21,7 +21,7 @@ const {
 const UNAVAILABLE = { status: 503, body: 'Service Unavailable' };
 /** The slack, in ms, for clocks that count whole milliseconds and for timers that fire late. */
 const TOLERANCE_MS = 20;
-// Half of this time limit passes before a fourth attempt, so the manager makes only three.
+// The manager makes no fourth attempt, because half of this time limit has passed by then.
 const IMPATIENT = { requestTimeoutMs: 1_200 };
 const LONGEST_FIRST_COOLDOWN_MS = 1_250;
 

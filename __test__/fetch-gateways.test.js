@@ -139,7 +139,7 @@ describe('a 401', { concurrency: true }, () => {
     });
   }
 
-  test('of one replica during concurrent calls fails no call, and the manager keeps the token', async (t) => {
+  test('from one replica during concurrent calls fails no call, and the manager keeps the token', async (t) => {
     const refused = new Set();
     const { endpoint, manager } = await startBoth(t, ({ url }) => {
       // Refuses the first request for each URL with a query.
@@ -156,14 +156,14 @@ describe('a 401', { concurrency: true }, () => {
     assert.equal(endpoint.requestCount, 2, 'the token is kept');
   });
 
-  test('of a test double without headers is about the token', async (t) => {
+  test('from a test double without headers is about the token', async (t) => {
     const fetch = async () => ({ status: 401, headers: {} });
     const { endpoint, manager } = await startBoth(t, undefined, { resource: { fetch } });
     assert.equal((await manager.fetch('/')).status, 401);
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('of one replica makes `fetch` send the call once more', async (t) => {
+  test('from one replica makes `fetch` send the call once more', async (t) => {
     let refusals = [];
     const { api, endpoint, manager } = await startBoth(t, () => [refusals.shift() ?? 200]);
     const call = async () => (await manager.fetch('/agents')).status;

@@ -163,7 +163,7 @@ describe('fetch at a redirect', { concurrency: true }, () => {
     assert.equal(api.requests.length, 1);
   });
 
-  test('without Location returns the response, and with a Location beyond ASCII keeps its bytes', async (t) => {
+  test('without Location returns the response, and with a non-ASCII Location keeps its bytes', async (t) => {
     const { manager: without } = await startBoth(t, redirecting(302));
     const response = await without.fetch('/to/it');
     assert.equal(response.status, 302);

@@ -37,7 +37,7 @@ describe('forceRefresh', { timeout: 30_000 }, () => {
     assert.equal(endpoint.requestCount, 2);
   });
 
-  test('does not take the token of an earlier request', async (t) => {
+  test('does not return the token from an earlier request', async (t) => {
     const { endpoint, manager } = await startNumbered(t, LONG_S);
     endpoint.pause();
     const early = manager.getToken();

@@ -18,7 +18,7 @@ const isLinux = process.platform === 'linux' ? false : 'needs /proc';
 const task = (t, { tokenEndpoint }, name, env) =>
   run(t, 'memory.js', [tokenEndpoint, name], { execArgv, env });
 
-describe('an answer of 300 MB', { timeout: LIMIT_MS, skip: isLinux }, () => {
+describe('a 300 MB answer', { timeout: LIMIT_MS, skip: isLinux }, () => {
   for (const [name, answer] of [
     ['with Content-Length', { headers: { 'Content-Length': '300000000' } }],
     ['in chunks', {}],

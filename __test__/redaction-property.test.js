@@ -112,7 +112,7 @@ function optionCases(file) {
     ['a key for ca', { ca: key }],
     ['a certificate and its key for ca', { ca: key + cert }],
     ['a certificate and its key in caFile', { caFile: file(key + cert) }],
-    ['a damaged key in caFile', { caFile: file(key.replace('END', `${secret}\nEND`)) }],
+    ['a corrupted key in caFile', { caFile: file(key.replace('END', `${secret}\nEND`)) }],
     ['bytes in caFile', { caFile: file(Buffer.from(`${secret}\xff\0`, 'latin1')) }],
     ['a key in clientSecretFile', { clientSecret: undefined, clientSecretFile: file(key) }],
     ['a query in the URL', { query }],

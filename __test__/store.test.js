@@ -56,7 +56,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
     assert.equal(store.entries.size, 0);
   });
 
-  test('keep the token when one of them closes and revokes', async (t) => {
+  test('keep the token when one of them closes with revoke: true', async (t) => {
     const { endpoint, replicas, store } = await startFleet(t, 2);
     const [first, second] = replicas;
     const token = await first.getToken();
@@ -102,7 +102,7 @@ describe('replicas with a store', { timeout: LIMIT_MS }, () => {
     assert.ok(Number.isInteger(ttlMs) && ttlMs > 0 && ttlMs <= 299_000, `${ttlMs}`);
   });
 
-  test('do not take a rejected or cleared token back', async (t) => {
+  test('do not take a rejected or cleared token from the store again', async (t) => {
     const drops = {
       rejected: (manager, token) => manager.invalidateToken(token),
       cleared: (manager) => manager.clearCache(),

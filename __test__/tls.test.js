@@ -1,6 +1,6 @@
 'use strict';
 
-// Over real TLS: the certificates that a manager trusts, its connections, and the end of responses.
+// Over real TLS: the certificates that a manager trusts, its connections, and how responses end.
 // `tls-chains.test.js` lists servers, `trust-table.test.js` checks the environment, and
 // `crates/transport/tests` checks the transport by itself.
 

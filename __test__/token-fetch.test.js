@@ -127,7 +127,7 @@ describe('the function of tokenFetch', { timeout: LIMIT_MS }, () => {
   });
 });
 
-describe('a response of the function', { timeout: LIMIT_MS }, () => {
+describe('a response from the function', { timeout: LIMIT_MS }, () => {
   const headers = { get: (name) => (name === 'content-type' ? 'application/json' : null) };
   const plain = { status: 200, headers };
   const text = async () => TOKEN;
@@ -300,7 +300,7 @@ describe('an error that the function throws', { timeout: LIMIT_MS }, () => {
   }
 });
 
-describe('a request of the function', { timeout: LIMIT_MS }, () => {
+describe('a request through the function', { timeout: LIMIT_MS }, () => {
   test('ends at the deadline, and the error names the stage', async (t) => {
     const signals = [];
     const tokenFetch = (_url, { signal }) => {

@@ -76,7 +76,7 @@ const SOURCES = [
   ['SSL_CERT_DIR with --use-system-ca', (ca) => ({ ...withSystem, ...folder(ca) })],
 ];
 
-// The values of the rows that do not use both authorities.
+// The values for the rows that do not use both authorities.
 const byAlone = { ...extra(alone), server: alone };
 const asOther = { env: { NODE_EXTRA_CA_CERTS: readable }, change: { user: 65534 } };
 const removed = path.join(known.directory, 'removed.pem');
@@ -162,7 +162,7 @@ describe('trust', { concurrency: 2 }, () => {
     }
   });
 
-  test('`ca` adds to NODE_EXTRA_CA_CERTS', async (t) => {
+  test('`ca` adds to the certificates in NODE_EXTRA_CA_CERTS', async (t) => {
     const env = { NODE_EXTRA_CA_CERTS: known.ca.certFile };
     const { ours } = await verdicts(t, { env, options: { ca: other.ca.cert } });
     assert.equal(ours, true);

@@ -185,7 +185,7 @@ describe('the service of several managers', () => {
     assert.equal(managers.size, 0);
   });
 
-  test('permanently closes a manager that it had closed because of the maximum', async (t) => {
+  test('does not reopen a manager after close(), even if the limit had already closed it', async (t) => {
     const { managers, optionsOf } = await start(t, { limits: { maxManagers: 1 } });
     const [first, second] = [managers.getFor(optionsOf(1)), managers.getFor(optionsOf(2))];
     assert.equal(managers.size, 1);

@@ -14,7 +14,7 @@ const schema = require('../../config.schema.json');
 const { configFile, KEY, nest, useWorkspace } = require('./support.js');
 const { startEndpoint, until } = require('../support/manager.js');
 
-// The secrets have the same length, so that the backend never reads a part of the secret while the
+// The secrets have the same length, so that the backend never reads a partial secret while the
 // test overwrites the file in place.
 const SECRET = 'canary-of-the-secret-1';
 const ROTATED = 'canary-of-the-secret-2';

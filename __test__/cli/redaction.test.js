@@ -70,10 +70,12 @@ const FIELDS = {
   'a discovery endpoint': (value) => ({ document: { token_endpoint: `https://h/${value}` } }),
   'the grants': (value) => ({ document: { grant_types_supported: [value] } }),
   'the methods': (value) => ({ document: { token_endpoint_auth_methods_supported: ['a', value] } }),
-  'a redirect of discovery': (value) => ({
+  'a redirect during discovery': (value) => ({
     discovery: [302, { Location: inHeader(value) }, value],
   }),
-  'an error of discovery': (value) => ({ discovery: [500, {}, JSON.stringify({ error: value })] }),
+  'an error during discovery': (value) => ({
+    discovery: [500, {}, JSON.stringify({ error: value })],
+  }),
   'an OAuth error': (value) => ({ answer: [400, {}, JSON.stringify({ error: value })] }),
   'a description': (value) => ({
     answer: [401, {}, JSON.stringify({ error: 'invalid_client', error_description: value })],
@@ -88,8 +90,8 @@ const FIELDS = {
   'a challenge': (value) => ({
     api: [401, { 'WWW-Authenticate': `Bearer x="${inHeader(value)}"` }],
   }),
-  'a redirect of the API': (value) => ({ api: [302, { Location: inHeader(value) }] }),
-  'the page of the API': (value) => ({ api: [500, {}, value] }),
+  'a redirect from the API': (value) => ({ api: [302, { Location: inHeader(value) }] }),
+  'a page from the API': (value) => ({ api: [500, {}, value] }),
 };
 
 /** A server with these answers: a realm, and an API below `/api`. */
@@ -255,7 +257,7 @@ describe("no fault that Backstage's loader finds shows a piece of a secret", () 
   }
 });
 
-test('an error of a library never shows its message', async () => {
+test('the output never contains the message of an error that a library throws', async () => {
   const { messageOf } = require('../../lib/cli/finding.js');
   assert.equal(canaries.find(messageOf(new SyntaxError(`near ${named}`))), undefined);
   const stdin = {
@@ -273,7 +275,7 @@ test('an error of a library never shows its message', async () => {
   assert.equal(canaries.find(await shown), undefined);
 });
 
-test('the texts of a server cannot control the terminal', () => {
+test('text from a server cannot control the terminal', () => {
   const { Redactor } = require('../../lib/cli/redactor.js');
   const redactor = new Redactor();
   assert.equal(

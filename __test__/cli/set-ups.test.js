@@ -579,7 +579,7 @@ const CHALLENGES = [
   ['Negotiate', NO_TOKEN],
 ];
 
-test('the advice for a 401 depends on error and error_description alone', async (t) => {
+test('the advice for a 401 depends only on `error` and `error_description`', async (t) => {
   let challenge;
   const { url } = await startApi(t, () => [401, { 'WWW-Authenticate': challenge }, '']);
   const system = { env: {}, startEnv: {}, redactor: new Redactor() };

@@ -3,7 +3,7 @@
 /**
  * The part of the augment plugin that uses a token manager, rebuilt for these tests: the same calls
  * in the same order, the same waits, and the same parts of an error message that decide on a retry.
- * It follows the commit 431ae71a of redhat-developer/rhdh-plugins.
+ * It follows commit 431ae71a of redhat-developer/rhdh-plugins.
  */
 
 const { once } = require('node:events');
@@ -102,7 +102,7 @@ class KagentiClient {
 /** The provider: its start, its base URL, which an administrator may change, and its end. */
 class KagentiProvider {
   flags = { sandbox: false, integrations: false, triggers: false };
-  /** The texts of failures at the start, which the plugin logs and otherwise ignores. */
+  /** The messages of start-up failures, which the plugin logs and otherwise ignores. */
   failures = [];
   #settings;
   #tokens;

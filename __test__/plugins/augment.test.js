@@ -12,7 +12,7 @@ const LIMIT_MS = 60_000;
 const FLAGS = { sandbox: true, integrations: true, triggers: true };
 const EVENTS = ['data: {"text":"é', 'clair"}\n\ndata: [DO', 'NE]\n\n'];
 
-/** Boot times in s with augment's own class, keyed by the time in s for which Keycloak refuses. */
+/** Start-up times in s with augment's own class, by the time in s for which Keycloak is down. */
 const OWN_CLASS_SECONDS = { 0.6: 1, 2.5: 3, 6: 7 };
 
 /** Starts an API like Kagenti's, which answers 401 to requests without an accepted token. */

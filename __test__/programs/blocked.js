@@ -12,7 +12,7 @@ const leftOf = (token) =>
   JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp - Date.now() / 1000;
 
 const tasks = {
-  /** The first caller after the event loop has been blocked between the two times. */
+  /** The first caller after the program has blocked the event loop from `from` to `until`. */
   async 'between calls'(from, until, sharesTokens = 0) {
     const storeKey = 'a secret of at least 24 characters';
     const one = open(sharesTokens ? { store: new MemoryStore(), storeKey } : {});

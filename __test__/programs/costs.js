@@ -33,7 +33,7 @@ function since(before) {
 }
 
 async function main() {
-  // Before the measurement, loads the modules that it needs itself and those of every program.
+  // Loads the modules that the measurement itself and every program need, before measuring.
   lstatSync(__filename);
   since(look());
 

@@ -152,7 +152,7 @@ describeWithKeycloak('changes to a real Keycloak', { concurrency: true }, (keycl
     });
   }
 
-  test('a removed signing key costs one acquisition for any number of calls', async (t) => {
+  test('a removed signing key causes one acquisition, no matter how many callers', async (t) => {
     const realm = await createRealm(t, keycloak);
     const { clientId, secret: clientSecret } = await createClient(keycloak, { realm: realm.name });
     const { tokenEndpoint, realmUrl } = realm;

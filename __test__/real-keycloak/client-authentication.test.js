@@ -249,7 +249,7 @@ describeWithKeycloak('authentication at a real Keycloak', {}, (keycloak) => {
     });
   }
 
-  test('a secret that rotates between two calls of its function costs one more request', async (t) => {
+  test('a secret that rotates between two calls of its function causes one more request', async (t) => {
     const { clientId, secret, rotateSecret } = await createClient(keycloak);
     const answers = [secret, secret];
     const manager = manageHere(t, { clientId, clientSecret: async () => answers.shift() });

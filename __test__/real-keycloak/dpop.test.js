@@ -95,7 +95,7 @@ describeWithKeycloak('DPoP', {}, (keycloak) => {
         ['no proof', { Authorization }],
         ['a proof that was used', { Authorization, DPoP: dpop }],
         ['the scheme Bearer', { Authorization: `Bearer ${token}`, DPoP }],
-        ['a proof of another method', await manager.headers({ ...request, method: 'POST' })],
+        ['a proof for another method', await manager.headers({ ...request, method: 'POST' })],
       ]) {
         const response = await fetch(url, { headers });
         assert.equal(response.status, 401, what);

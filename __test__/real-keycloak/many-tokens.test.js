@@ -73,7 +73,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         /only one audience/,
       ],
     ]) {
-      test(`${name}: the refusal concerns this request only`, async (t) => {
+      test(`${name}: the refusal affects only this request`, async (t) => {
         const manager = managerOf(t, 'many');
         await refused(manager.for(request).getToken(), refusal);
         assert.deepEqual(audienceOf(await manager.for({ scope: 'aud-api1' }).getToken()), ['api1']);
@@ -170,7 +170,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         dead,
       ],
       [
-        'a token of another realm',
+        'a token from another realm',
         (t) => {
           const { tokenEndpoint } = keycloak;
           const client = { clientId: 'kagenti-api', clientSecret: secretOf('kagenti-api') };
@@ -221,7 +221,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
         dead,
       ],
       [
-        'a token of a client that was disabled',
+        'a token issued to a client that was disabled',
         async () => {
           const subject = await accessToken('alice', 'turned-off');
           await realm.change('turned-off', { enabled: false });
@@ -402,7 +402,7 @@ describeWithKeycloak('many tokens', {}, (keycloak) => {
     for (const [name, claims, description, advice = wrong, { key, clientId } = {}] of [
       ['of another issuer', { iss: 'https://other.example' }, /No Identity Provider/],
       ['without an issuer', { iss: undefined }, /Missing claim/],
-      ['of an unknown user', { sub: 'nobody' }, /User not found/, /link the user/],
+      ['for an unknown user', { sub: 'nobody' }, /User not found/, /link the user/],
       ['without a user', { sub: undefined }, /Missing claim/],
       ['for another audience', { aud: 'https://other.example' }, /Invalid token audience/],
       ['without an expiry', { exp: undefined }, /exp claim is required/],

@@ -110,7 +110,7 @@ describeWithKeycloak('a real Keycloak with unusual options', suite, (keycloak) =
 
     testRefusals(keycloak, WRONG_URLS);
 
-    test('receives again each request that it has shed', async (t) => {
+    test('sheds some concurrent requests, which the managers send again', async (t) => {
       const { tokenEndpoint } = keycloak;
       const managers = times(MANAGERS, () => manage(t, { ...CLIENT, tokenEndpoint }));
       const outcomes = await Promise.allSettled(managers.map((manager) => manager.getToken()));

@@ -20,7 +20,7 @@ const SEED = process.env.SOAK_SEED ?? String(randomInt(1_000_000_000));
 /** A hanging test must fail. */
 const LIMIT_MS = (SECONDS + 60) * 1_000;
 const EXIT_MS = 1_000;
-/** The API rejects one in this number of calls, even with a valid token. */
+/** The API rejects one call in this many, even with a valid token. */
 const REJECTED = 50;
 const CLIENTS = ['client-a', 'client-b', 'client-c'];
 

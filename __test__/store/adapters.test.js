@@ -243,9 +243,9 @@ describe('the adapters with real servers', { skip, concurrency: 4 }, () => {
 
       // This store cannot reach the client; the other tests show that it opens another cache.
       if (name === HIDDEN) return;
-      test('does not hold the process', () => end(program));
+      test('does not keep the process running', () => end(program));
 
-      test('hangs or fails, but does not end or hold the process, without a server', async (t) => {
+      test('without a server, hangs or fails but neither ends the process nor keeps it running', async (t) => {
         const [port] = await freePorts(1);
         const alone = start(t, name, port);
         t.diagnostic(`unreachable: ${await outcomesAway(callsOf(alone), 'unreachable')}`);
@@ -263,7 +263,7 @@ describe('the adapters with real servers', { skip, concurrency: 4 }, () => {
 
       // Plain Memcached has no passwords.
       if (kind === 'memcached') return;
-      test('hangs or fails, but does not end or hold the process, with a wrong password', async (t) => {
+      test('with a wrong password, hangs or fails but neither ends the process nor keeps it running', async (t) => {
         const closed = await startCacheServer(kind, { password: 'right' });
         t.after(() => closed.stop());
         const outside = start(t, name, closed.port, 'wrong');

@@ -163,7 +163,7 @@ describe('a store from fromBackstageCache with a function', () => {
     assert.deepEqual(count, { opened: 3, ended: 3 });
   });
 
-  test('replaces a client that it cannot end at most once a minute', async () => {
+  test('replaces a client that it cannot end, but at most once a minute', async () => {
     const { count, made } = countingStore(false);
     const outcomes = [];
     for (let round = 0; round < 4; round += 1) {

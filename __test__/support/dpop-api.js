@@ -1,7 +1,7 @@
 'use strict';
 
-// A resource server that accepts only tokens with a proof of their key (RFC 9449 §7). It verifies
-// proofs with `jose`, and not with this package's code.
+// A resource server that requires a proof of possession of the token's key (RFC 9449 §7). It
+// verifies proofs with `jose`, and not with this package's code.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');

@@ -90,7 +90,7 @@ describe('telemetry', { timeout: LIMIT_MS }, () => {
     shown.push(await sdk.print());
     assert.ok(shown.length > answers.length * 10, `${shown.length} texts`);
     for (const text of shown) assert.equal(canaries.find(text), undefined, text);
-    // The search would find a piece.
+    // This proves that the search finds a piece.
     assert.notEqual(canaries.find(`x${user.slice(10, 40)}x`), undefined);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Helpers of the tests of outages: a load on a manager, and an observer of the server. Times are in
- * ms since the epoch, like `expiresAt`.
+ * Helpers for the outage tests: a load on a manager, and an observer of the server. Times are in ms
+ * since the epoch, like `expiresAt`.
  */
 'use strict';
 
