@@ -9,7 +9,7 @@ const { promisify } = require('node:util');
 const LIMIT_MS = 120_000;
 const RUNNER = path.join(__dirname, 'children', 'run.js');
 
-/** Calls the program that `children/<name>.js` exports with `options`, and returns its result. */
+/** Passes `options` to the function that `children/<name>.js` exports, and returns its result. */
 async function runChild(name, options, { binary = process.execPath, ...more } = {}) {
   // Hides Node's warning that simulated time is experimental.
   const args = ['--expose-gc', '--no-warnings', RUNNER, name, JSON.stringify(options)];

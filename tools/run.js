@@ -30,7 +30,7 @@ for (const [signal, status] of [
 /**
  * Resolves when the command has succeeded, with its output if `capture` is set. Rejects with a line
  * that describes the failure, followed by the captured output. `forbidden` is a pattern that must
- * not occur in the output: `run` ends a command whose output matches this pattern.
+ * not occur in the output: `run` stops a command whose output matches this pattern.
  */
 function run(command, args, { limitSeconds = 900, forbidden, capture = false, env } = {}) {
   return new Promise((resolve, reject) => {

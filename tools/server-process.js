@@ -79,11 +79,11 @@ class ServerProcess {
   async end(name) {
     if (!this.#isRunning()) return;
     this.#send(name);
-    // A stopped group does not receive the signal.
+    // A suspended group does not receive the signal.
     this.#send('SIGCONT');
     const deadline = Date.now() + ENDED_WITHIN_MS;
     while (this.#isRunning()) {
-      if (Date.now() > deadline) throw new Error(`${name} did not end the server`);
+      if (Date.now() > deadline) throw new Error(`${name} did not stop the server`);
       await delay(POLL_MS);
     }
     this.#guard.stdin.write('\n');

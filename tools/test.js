@@ -99,7 +99,7 @@ function soak(seconds) {
   return nodeTest(filesIn('__test__/soak', '.test.js'), { env: { SOAK_SECONDS } });
 }
 
-/** Runs the processes of the fleet without other tests, which would take their processor time. */
+/** Runs the fleet test alone, because other tests would take processor time from its processes. */
 function fleet(FLEET) {
   return nodeTest([path.join('__test__', 'store', 'fleet.test.js')], { env: { FLEET } });
 }

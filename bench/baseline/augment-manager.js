@@ -2,7 +2,7 @@
 
 /**
  * Behaves like the token manager of the augment plugin, a class that this package replaces. The
- * copy includes that class's faults, as far as the benchmarks compare them.
+ * copy reproduces those faults of the class that the benchmarks compare.
  */
 
 const { post } = require('../post.js');

@@ -10,7 +10,7 @@ const { randomBytes } = require('node:crypto');
 const { once } = require('node:events');
 const { serve } = require('../remote.js');
 
-/** One rival's cache finds its token by the scope here that OpenID Connect does not define. */
+/** One rival's cache looks up a token by the scope here that OpenID Connect does not define. */
 const GRANTED_SCOPE = 'bench profile email';
 const IDLE_CONNECTION_MS = 120_000;
 /**

@@ -33,7 +33,7 @@ const MEASUREMENTS = {
   /** Returns the times of the first tokens, in ms. Each pair of a hit and a login is one round. */
   async hits(open, url, rounds) {
     let [token, next] = [await tokenOf(open)];
-    // No call waits until its token is written, so this waits until the store returns it.
+    // A call does not wait for the write to the store, so this waits until the store has the token.
     while (next !== token) {
       await delay(POLL_MS);
       [token, next] = [next, await tokenOf(open)];

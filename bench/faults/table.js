@@ -77,7 +77,7 @@ const jumping = (steps, later) => ({
   },
 });
 
-/** The process has no free file descriptor and no kept connection. */
+/** The process has no free file descriptor and no open connection. */
 const withoutFiles = {
   openFiles: FEW_FILES,
   async begin(cell) {
@@ -87,7 +87,7 @@ const withoutFiles = {
   end: ({ client }) => client.ask('closeFiles'),
 };
 
-/** Look-ups `fail` or `hang`, and the process has no kept connection. */
+/** Look-ups `fail` or `hang`, and the process has no open connection. */
 const withNames = (state) => ({
   host: 'keycloak.test',
   async begin(cell) {

@@ -1,7 +1,8 @@
 'use strict';
 
-// Measures ten thousand callers while the manager holds no token. Each herd uses a new manager of
-// ours, on kept connections, because `clearCache` is for a token that the caller knows to be wrong.
+// Measures ten thousand callers while the manager holds no token. For ours, each herd uses a new
+// manager over existing connections, because `clearCache` is for a token that the caller knows to be
+// wrong.
 
 const { absolute, compareSides, measureSides, pick } = require('../measure.js');
 const { withEndpoint } = require('../endpoint.js');

@@ -1,6 +1,6 @@
 /**
- * Runs one Keycloak on free loopback ports. Its home remains until `stop()`, so that you can end
- * the server in any way and start it again with the same data.
+ * Runs one Keycloak on free loopback ports. Its home remains until `stop()`, so that you can terminate
+ * or kill the server and start it again with the same data.
  */
 'use strict';
 
@@ -75,8 +75,8 @@ async function startKeycloak({
 }
 
 /**
- * A running server. The methods that start or end the process resolve when the start or the end is
- * complete.
+ * A running server. The methods that start or end the process resolve when the process has started
+ * or ended.
  */
 class Server {
   #release;
@@ -136,7 +136,7 @@ class Server {
     return this.#process.end('SIGKILL');
   }
 
-  /** Stops the process: the kernel accepts connections, but the server does not answer. */
+  /** Suspends the process: the kernel accepts connections, but the server does not answer. */
   pause() {
     this.#process.signal('SIGSTOP');
   }
@@ -145,7 +145,7 @@ class Server {
     this.#process.signal('SIGCONT');
   }
 
-  /** Ends the server and removes its home. */
+  /** Stops the server and removes its home. */
   stop() {
     return this.#process.remove();
   }
