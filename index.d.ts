@@ -617,14 +617,14 @@ export interface KeycloakTokenManagerOptions {
    */
   requestedResource?: string | readonly string[] | undefined;
   /**
-   * Additional form fields of the token request. Backstage does not treat their values as secrets.
+   * Additional form fields for the token request. Backstage does not treat their values as secrets.
    * Default: none. The parameters must not name a field that the manager sets: `grant_type`,
    * `client_id`, `client_secret`, `scope`, `client_assertion`, `client_assertion_type`,
    * `subject_token`, `subject_token_type`, `requested_token_type`, `assertion`.
    */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * Additional headers of token, discovery and revocation requests, for API gateways. The manager
+   * Additional headers for token, discovery and revocation requests, for API gateways. The manager
    * treats the values as secrets. Default: none. The manager refuses `Authorization`, `DPoP`,
    * `Cookie`, `Host`, `Accept-Encoding`, `Content-*`, `Proxy-*` and headers that control the
    * connection. A value must consist of printable ASCII characters, without leading or trailing
@@ -699,11 +699,11 @@ export interface KeycloakTokenManagerOptions {
    */
   dpop?: boolean | undefined;
   /**
-   * Private key for `dpop`, in the same forms as `privateKey`. Default: a generated key for ES256.
-   * The key determines the algorithm: `RS256` (or `PS256`, if that is the `alg` of the JSON Web
-   * Key), `ES256`, `ES384` or `EdDSA`. RSA is slow: signing a proof with a 2048-bit RSA key takes
-   * about twenty times as long as with a P-256 key. Without this option, the manager generates a
-   * key, which never leaves native memory.
+   * Private key for `dpop`, in the same forms as `privateKey`. Default: a generated ES256 key. The
+   * key determines the algorithm: `RS256` (or `PS256`, if that is the `alg` of the JSON Web Key),
+   * `ES256`, `ES384` or `EdDSA`. RSA is slow: signing a proof with a 2048-bit RSA key takes about
+   * twenty times as long as with a P-256 key. Without this option, the manager generates a key,
+   * which never leaves native memory.
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
