@@ -58,7 +58,7 @@ const REFUSED = {
   ],
   'a CacheManager in memory': [
     () => store.fromBackstageCache({ ...managerOf(clientThat()), store: 'memory' }),
-    /keeps its cache in memory, where no other replica finds/,
+    /keeps its cache in memory, where other replicas cannot find/,
   ],
   'an empty id': [
     () => store.fromBackstageCache(managerOf(clientThat()), ''),

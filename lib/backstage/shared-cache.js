@@ -1,5 +1,5 @@
 /**
- * The shared store of a section with `sharedCache: true`: the cache that `backend.cache` of the
+ * The shared store of a section with `sharedCache: true`: the cache that `backend.cache` in the
  * same configuration describes. Equal cache settings yield the same store, so that all managers of
  * a backend use one connection. Backstage has no root-scoped cache service, so the store creates
  * its own CacheManager.
@@ -13,8 +13,8 @@ const { fingerprints } = require('./fingerprint.js');
 const SETTINGS = 'backend.cache';
 const MODULE = '@backstage/backend-defaults/cache';
 const WITHOUT =
-  'sharedCache: this backend keeps its cache in memory, where no other replica finds the tokens; ' +
-  `set ${SETTINGS}.store to redis, valkey or memcache, or remove sharedCache`;
+  'sharedCache: this backend keeps its cache in memory, where other replicas cannot find the ' +
+  `tokens; set ${SETTINGS}.store to redis, valkey or memcache, or remove sharedCache`;
 
 const print = fingerprints();
 const stores = new Map();

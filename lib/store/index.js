@@ -82,7 +82,7 @@ function createStore(current, more = {}) {
 
 const textIn = (value) => (typeof value === 'string' ? value : undefined);
 
-/** Treats an entry that is not JSON as a cache miss: the entry is damaged, but the store works. */
+/** Treats an entry that is not JSON as a miss: the entry is corrupted, but the store works. */
 function missIfBroken(error) {
   if (error?.name === 'SyntaxError') return undefined;
   throw error;
@@ -101,8 +101,9 @@ function fromKeyv(keyv) {
   if (!isCache(keyv)) throw invalid('fromKeyv: expected an instance of Keyv');
   if (isInMemory(keyv)) {
     throw invalid(
-      'fromKeyv: this Keyv keeps its entries in memory, where no other replica finds the tokens; ' +
-        'create it with an adapter for a server, such as @keyv/redis, @keyv/valkey or @keyv/memcache',
+      'fromKeyv: this Keyv keeps its entries in memory, where other replicas cannot find the ' +
+        'tokens; create it with an adapter for a server, such as @keyv/redis, @keyv/valkey or ' +
+        '@keyv/memcache',
     );
   }
   tameKeyv(keyv);
@@ -181,8 +182,8 @@ function remadeStore(open, id) {
 }
 
 const inMemory = (where) =>
-  `${where}: this backend keeps its cache in memory, where no other replica finds the tokens; set ` +
-  'backend.cache.store to redis, valkey or memcache';
+  `${where}: this backend keeps its cache in memory, where other replicas cannot find the ` +
+  'tokens; set backend.cache.store to redis, valkey or memcache';
 
 const isCache = (value) => hasMethods(value, ['get', 'set', 'delete']);
 
