@@ -228,7 +228,7 @@ export type TokenFetch = (url: string, init: TokenFetchInit) => Promise<TokenFet
  * ```
  */
 export interface TokenFetchInit {
-  /** `POST` for a token or a revocation, `GET` for a discovery document. */
+  /** `POST` for a token or revocation request, `GET` for a discovery request. */
   method: string;
   /** The headers, with names in lower case. The values may be secrets. */
   headers: Record<string, string>;
@@ -319,9 +319,9 @@ export interface ResourceOptions {
 }
 
 /**
- * A manager that was derived from another manager: for another request for the same client
- * ({@link KeycloakTokenManager.for}), for a user ({@link KeycloakTokenManager.onBehalfOf}), or for
- * another API ({@link KeycloakTokenManager.withResource}). A derived manager shares the
+ * A manager that was derived from another manager: to request other tokens for the same client
+ * ({@link KeycloakTokenManager.for}), to act for a user ({@link KeycloakTokenManager.onBehalfOf}),
+ * or to call another API ({@link KeycloakTokenManager.withResource}). A derived manager shares the
  * configuration, the credential and the connections of the other manager, and closes when you close
  * that manager. It has its own token and counters, unless it was derived for another API.
  *
@@ -459,7 +459,7 @@ export interface AuthenticatedRequestInit extends RequestInit {
    * The user for whom you make the call, as an entity ref such as `user:default/jane`: a non-empty
    * string of printable ASCII characters without leading or trailing spaces. The call rejects with
    * `ERR_KEYCLOAK_REQUEST` for any other value. `fetch` sends this user only with this call, in the
-   * header `resource.userHeader`, and replaces a header of the same name.
+   * header that `resource.userHeader` names, and replaces any header of the same name.
    */
   backstageUser?: string | undefined;
   /**
@@ -517,8 +517,8 @@ export interface KeycloakTokenManagerOptions {
    * contain no userinfo, query or fragment. The manager fetches the document (OpenID Connect
    * Discovery 1.0) before the first token request, within `requestTimeoutMs`, and keeps the
    * document for 24 h. The manager fetches the document again if the endpoint is unreachable or
-   * responds with 404, 405 or 410. The document's `issuer` must be this URL. The document of an
-   * https issuer must not name an http endpoint.
+   * responds with 404, 405 or 410. The document's `issuer` must be this URL. If the issuer uses
+   * https, the document must not name an http endpoint.
    */
   issuer?: string | undefined;
   /** Id of the client, a non-empty string. */
@@ -536,8 +536,8 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Path of a file that holds the secret. The manager reads the file at every acquisition and drops
    * one trailing newline. If the server refuses the client, the manager reads the file again. If
-   * the server has accepted this secret before, the manager keeps reading the file for up to 0.6 s.
-   * You can therefore change the secret in the file and on the server up to half a second apart.
+   * the server has accepted this secret before, the manager rereads the file for up to 0.6 s. You
+   * can therefore change the secret in the file and on the server up to half a second apart.
    */
   clientSecretFile?: string | undefined;
   /**
@@ -561,8 +561,8 @@ export interface KeycloakTokenManagerOptions {
   /** Header `kid` of signed assertions. Default: the `kid` of the JSON Web Key, if any. */
   keyId?: string | undefined;
   /**
-   * Algorithm of signed assertions. Default: the `alg` of the JSON Web Key, or else `RS256`,
-   * `ES256`, `ES384` or `EdDSA`, depending on the key type; `HS256` for a secret.
+   * Algorithm with which the manager signs assertions. Default: the `alg` of the JSON Web Key, or
+   * else `RS256`, `ES256`, `ES384` or `EdDSA`, depending on the key type; `HS256` for a secret.
    */
   signingAlgorithm?: SigningAlgorithm | undefined;
   /**
@@ -674,14 +674,15 @@ export interface KeycloakTokenManagerOptions {
    * certificates and instrumentation that only JavaScript supports: the function has its own TLS,
    * connections and proxies, and nock and msw see its requests. The manager looks up the global
    * `fetch` at each request. The cache, refresh, retries, errors, redaction, limits and
-   * `requestTimeoutMs` stay the same. The function runs on the thread, and in the
-   * `AsyncLocalStorage` context, in which you created the manager. You cannot combine `tokenFetch`
-   * with `proxy`, `ca`, `caFile`, `skipTlsVerify: true` or a client certificate: configure the
-   * function instead. If the function presents a client certificate, set `clientAuthentication:
-   * 'tls_client_auth'` and no credential. Some guarantees do not hold with `tokenFetch`: a refresh
-   * waits while the event loop is blocked, an open request keeps the process alive, and secrets are
-   * on the JavaScript heap. The function, not the manager, limits the time to connect, closes idle
-   * connections and replaces lost connections. A compressed response causes no error.
+   * `requestTimeoutMs` work as with the native transport. The function runs on the thread, and in
+   * the `AsyncLocalStorage` context, in which you created the manager. You cannot combine
+   * `tokenFetch` with `proxy`, `ca`, `caFile`, `skipTlsVerify: true` or a client certificate:
+   * configure the function instead. If the function presents a client certificate, set
+   * `clientAuthentication: 'tls_client_auth'` and no credential. Some guarantees do not hold with
+   * `tokenFetch`: a refresh waits while the event loop is blocked, an open request keeps the
+   * process alive, and secrets are on the JavaScript heap. The function, not the manager, limits
+   * the time to connect, closes idle connections and replaces lost connections. Compressed
+   * responses, which the native transport refuses, cause no error.
    */
   tokenFetch?: true | TokenFetch | undefined;
   /** The API to which `fetch` may send the token. Default: none. */
@@ -693,9 +694,9 @@ export interface KeycloakTokenManagerOptions {
   maxUserTokens?: number | undefined;
   /**
    * Whether the manager requests tokens that the server binds to a key (DPoP, RFC 9449). A stolen
-   * token is then useless. Default: false. The manager sends a proof of the key with every token
-   * request, and `fetch` sends one with every request to the API. The API must accept the scheme
-   * `DPoP`. Keycloak has supported DPoP by default since 26.4.
+   * token is useless without the key. Default: false. Every token request, and every request that
+   * `fetch` sends to the API, carries a proof of possession of the key. The API must accept the
+   * scheme `DPoP`. Keycloak has supported DPoP by default since 26.4.
    */
   dpop?: boolean | undefined;
   /**
@@ -725,7 +726,7 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Whether `store` may also hold tokens that the manager obtains for users (`onBehalfOf`) or with
    * assertions (`grant`). Default: false. The manager never stores a token that it obtains with an
-   * assertion from a function.
+   * assertion that a function returns.
    */
   storeUserTokens?: boolean | undefined;
   /**
@@ -835,7 +836,7 @@ export interface RequestHeadersOptions {
   /**
    * URL of the request, with the scheme `http`, `https`, `ws` or `wss`. With the option `resource`,
    * a relative URL resolves against `resource.baseUrl`, and the call rejects with
-   * `ERR_KEYCLOAK_REQUEST` for another origin. For the comparison of origins, `ws` counts as
+   * `ERR_KEYCLOAK_REQUEST` for another origin. When the manager compares origins, `ws` counts as
    * `http`, and `wss` as `https`. Required with the option `dpop`.
    */
   url?: string | URL | undefined;
@@ -973,7 +974,7 @@ export interface KeycloakTokenManagerCounters {
   acquisitions: number;
   /**
    * The number of attempts after the first attempt of an acquisition. The manager does not count a
-   * request that it sends again because an idle connection had ended.
+   * request that it resends because an idle connection had closed.
    */
   retries: number;
   /** The number of calls in `hits` that received a stale token. */
@@ -1055,7 +1056,7 @@ export interface KeycloakTokenAcquisitionMessage extends KeycloakTokenMessage {
   startedAt: number;
   /** At the end: the number of token requests. Absent if the manager was closed first. */
   attempts?: number;
-  /** At the end: the duration in seconds, with the wait for the credential and all attempts. */
+  /** At the end: the duration in seconds, including retries and the wait for the credential. */
   durationSeconds?: number;
   /** At the end: `acquired`, or the error code. */
   outcome?: 'acquired' | KeycloakTokenErrorCode;
@@ -1170,8 +1171,8 @@ export type KeycloakTokenErrorCode =
   | 'ERR_KEYCLOAK_OAUTH'
   /**
    * The server responded with an HTTP error that is not an OAuth error. Retryable for 408, 429,
-   * 5xx, and a 403 or 404 from a gateway. A 403 or 404 counts as a gateway's if its body is not
-   * JSON and the server has granted a token before.
+   * 5xx, and a 403 or 404 from a gateway. A 403 or 404 counts as coming from a gateway if its body
+   * is not JSON and the server has granted a token before.
    */
   | 'ERR_KEYCLOAK_HTTP'
   /** The token response or the discovery document is not usable. Not retryable. */
@@ -1248,8 +1249,8 @@ export class KeycloakTokenError extends Error {
  * 6749 §4.4). The manager caches the token, sends one token request no matter how many callers
  * wait, and refreshes the token in the background.
  *
- * A manager belongs to the thread that created it. Two managers that you create share tokens only
- * through the option `store`. A manager keeps the process alive only while a caller waits.
+ * A manager belongs to the thread that created it. Managers that you create separately share tokens
+ * only through the option `store`. A manager keeps the process alive only while a caller waits.
  *
  * @example
  * ```ts
@@ -1281,11 +1282,11 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * An acquisition that follows a failed one makes only one attempt.
    *
    * After a failed acquisition, calls without a valid cached token reject immediately with the same
-   * error until a cool-down is over. After `ERR_KEYCLOAK_OAUTH`, `ERR_KEYCLOAK_CREDENTIAL` and
-   * `ERR_KEYCLOAK_TLS`, the cool-down lasts 1 s and doubles up to 30 s with each further failure;
-   * after other errors, the cool-down lasts 0.5 s and doubles up to 5 s. The manager lengthens each
-   * cool-down at random by up to 25 %. A longer `Retry-After` extends the cool-down, to at most
-   * 30 s. The error's `retryAfterMs` is the time to wait.
+   * error until a cool-down is over. The cool-down doubles with each further failure. It starts at
+   * 1 s and grows to at most 30 s after `ERR_KEYCLOAK_OAUTH`, `ERR_KEYCLOAK_CREDENTIAL` and
+   * `ERR_KEYCLOAK_TLS`. After other errors, it starts at 0.5 s and grows to at most 5 s. The
+   * manager lengthens each cool-down by a random amount of up to 25 %. A longer `Retry-After`
+   * extends the cool-down, to at most 30 s. The error's `retryAfterMs` is the time to wait.
    *
    * @returns A promise of the token. It rejects with a {@link KeycloakTokenError}, or with the
    *   reason of `signal`.
@@ -1323,12 +1324,12 @@ export class KeycloakTokenManager implements AsyncDisposable {
   /**
    * Drops the cached token if it is the token that a resource server rejected. Returns whether the
    * manager dropped the token. The manager keeps the token during a cool-down, if the last drop was
-   * too recent, or if the budget of drops is used up. It spaces the drops of each route: it keeps a
-   * replacement for at least 1 s, and doubles this pause up to 60 s while the route rejects the
-   * replacements too. All routes share a budget of eight drops, which refills by one drop per
-   * minute. Three of the eight drops are reserved for routes that have not rejected a replacement.
-   * Without an argument, the method does the same as {@link clearCache} and returns whether the
-   * manager dropped a token.
+   * too recent, or if the budget of drops is used up. After a drop for a route, it keeps the
+   * replacement for at least 1 s if the same route rejects it. This time doubles with each further
+   * drop for that route, to a maximum of 60 s. All routes share a budget of eight drops, which
+   * refills by one drop per minute. Three of the eight drops are reserved for routes that have not
+   * rejected a replacement. Without an argument, the method does the same as {@link clearCache} and
+   * returns whether the manager dropped a token.
    *
    * @param rejected The token that the resource server rejected.
    * @param route A label for the part of the API that rejected the token, for example the URL
@@ -1347,8 +1348,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * Drops the cached token. A request in progress still serves the callers that wait for it, but
    * the manager does not cache the resulting token. Of the calls within ten seconds, the first
    * three take effect. A further call takes effect only if the manager adopted the last replacement
-   * at least 1 s earlier. This pause doubles up to 60 s while the calls continue. After ten seconds
-   * without a call, the limit starts anew.
+   * at least 1 s earlier. This minimum doubles with each further call that takes effect, to a
+   * maximum of 60 s. After ten seconds without a call, the limit resets.
    *
    * @example
    * ```ts
@@ -1375,14 +1376,14 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * - A redirect to a login page at another origin counts as a 401, but `fetch` sends only a GET or
    *   HEAD request once more. For any other method, and wherever `fetch` would return a 401, the
    *   call rejects with `ERR_KEYCLOAK_REQUEST`.
-   * - With the option `dpop`, every request carries a proof of the key. If a 401 demands a nonce
+   * - With the option `dpop`, every request carries a DPoP proof. If a 401 demands a nonce
    *   (`use_dpop_nonce`) and `fetch` can send the body again, `fetch` sends the request once more
    *   with the nonce. Such a 401 does not reject the token, and `fetch` may still repeat the
    *   request after another 401.
-   * - `fetch` follows at most 20 redirects within the origin, with the token and the user. The
-   *   response's `redirected` is nevertheless false; its `url` is the last URL. The platform
-   *   compares `integrity` with the first response, so a call with `integrity` fails if the API
-   *   redirects it or if `fetch` sends it again.
+   * - `fetch` follows at most 20 redirects within the origin, and sends the token and the user with
+   *   each request. The response's `redirected` is nevertheless false; its `url` is the last URL.
+   *   The platform checks `integrity` against the first response, so a call with `integrity` fails
+   *   if the API redirects it or if `fetch` sends it again.
    * - {@link close} does not abort a request that `fetch` has already sent.
    *
    * @returns A promise of the response. It rejects with `ERR_KEYCLOAK_REQUEST` if the URL or a
@@ -1422,10 +1423,10 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   headers(options?: RequestHeadersOptions): Promise<Record<string, string>>;
   /**
-   * Creates a DPoP proof (RFC 9449 §4.2) for a request that you send yourself, with the scheme
-   * `DPoP` and this proof in the header `DPoP`. A server accepts a proof only once, so create one
-   * for each request. {@link fetch} and {@link headers} do this for you. The method is synchronous,
-   * because it waits for nothing: signing with a P-256 key takes less than 0.1 ms.
+   * Creates a DPoP proof (RFC 9449 §4.2) for a request that you send yourself. Send the token with
+   * the scheme `DPoP`, and the proof in the header `DPoP`. A server accepts a proof only once, so
+   * create one for each request. {@link fetch} and {@link headers} do this for you. The method is
+   * synchronous, because it waits for nothing: signing with a P-256 key takes less than 0.1 ms.
    *
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` without the option `dpop`,
    *   `ERR_KEYCLOAK_REQUEST` for an invalid argument or a bearer token, `ERR_KEYCLOAK_CLOSED` after
@@ -1441,9 +1442,9 @@ export class KeycloakTokenManager implements AsyncDisposable {
   dpopProof(options: DpopProofOptions): string;
   /**
    * Returns a manager that calls another API with this manager's token: for a second origin, or for
-   * a base URL that changes at run time. Both managers use the same cache and the same token
-   * requests. You can call the method for each request: it is cheap, and this manager remembers
-   * which routes accept and reject its tokens.
+   * a base URL that changes at run time. Both managers share the cache and the token requests in
+   * flight. You can call the method for each request: it is cheap, and this manager remembers which
+   * routes accept and reject its tokens.
    *
    * The origin of `resource.baseUrl` receives the token. Take the URL from your configuration,
    * never from a request or a response. The method refuses plain http except on loopback.
@@ -1470,7 +1471,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *
    * The managers share the client, so an unreachable server or a wrong secret affects all of them:
    * one manager's request finds out whether the server has recovered, and the other managers wait
-   * for its result. A refused scope affects its own manager only.
+   * for its result. A refused scope affects only the manager that requested it.
    *
    * @param request The request. An absent property takes its value from this manager.
    * @throws {KeycloakTokenError} `ERR_KEYCLOAK_REQUEST` for an invalid property, and
@@ -1493,11 +1494,11 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * user's token and by the request. Only a call starts the refresh of such a token, never a timer.
    *
    * The manager hands out an exchanged token only until the user's token expires (`exp`). If the
-   * user's token has no readable `exp`, the manager hands out the exchanged token for at most 60 s.
-   * If `exp` has already passed according to the local clock, it does so for at most 10 s. If the
-   * server refuses the user's token, calls reject with `ERR_KEYCLOAK_OAUTH`, and a cool-down
-   * applies to this user alone. It lasts 1 s and doubles up to 30 s. After ten refused exchanges
-   * within a second, further exchanges reject immediately with a retryable `ERR_KEYCLOAK_OAUTH`.
+   * user's token has no readable `exp`, the limit is 60 s. If `exp` has already passed according to
+   * the local clock, the limit is 10 s. If the server refuses the user's token, calls reject with
+   * `ERR_KEYCLOAK_OAUTH`, and a cool-down applies to this user alone. It starts at 1 s and doubles
+   * each time, to a maximum of 30 s. After ten refused exchanges within a second, further exchanges
+   * reject immediately with a retryable `ERR_KEYCLOAK_OAUTH`.
    *
    * @param subjectToken The access token of the user: 1 to 20,000 characters, without `Bearer `.
    * @param request The request. An absent property takes its value from this manager.

@@ -32,7 +32,7 @@ export interface KeycloakTokenManagerService extends DerivedTokenManager, AsyncD
 }
 
 /**
- * The service of a reference with `optional: true`, for which the credentials may be missing.
+ * The service that a reference with `optional: true` provides. Its credentials may be missing.
  *
  * @example
  * ```ts
@@ -54,15 +54,15 @@ export interface OptionalKeycloakTokenManagerService {
 }
 
 /**
- * A service of several managers: one for each named client of a section, and one for each set of
- * options that your code passes. All plugins of a backend share these managers.
+ * A service that provides several managers: one for each named client of a section, and one for
+ * each set of options that your code passes. All plugins of a backend share these managers.
  *
- * The service closes a manager that has been idle for 10 minutes (by default) if no plugin refers
- * to it any more: every plugin has dropped its reference or called `close()`. By default, at most
- * 100 managers are open. To open another one, the service closes the least recently used manager,
- * preferably one to which no plugin refers. A plugin can still use a closed manager: the next call
- * opens the manager again and requests a token. The service never closes a manager during a call,
- * so the number of open managers may exceed this limit while many calls are in progress.
+ * The service closes a manager that has been idle for 10 minutes (by default) once every plugin has
+ * dropped its reference to the manager or called `close()`. By default, at most 100 managers are
+ * open. To open another one, the service closes the least recently used manager, preferably one to
+ * which no plugin refers. A plugin can still use a closed manager: the next call opens the manager
+ * again and requests a token. The service never closes a manager during a call, so the number of
+ * open managers may exceed this limit while many calls are in progress.
  *
  * @example
  * ```ts
@@ -154,8 +154,9 @@ export const keycloakTokenManagerServiceRef: ServiceRef<
 >;
 
 /**
- * The service of several managers. The section `keycloak.clients` configures the named clients. The
- * section may be missing. The service has a default factory and the id `keycloak-token-managers`.
+ * The service that provides several managers. The section `keycloak.clients` configures the named
+ * clients. The section may be missing. The service has a default factory and the id
+ * `keycloak-token-managers`.
  *
  * @example
  * ```ts
@@ -287,8 +288,8 @@ export interface KeycloakTokenManagerServiceRefOptions {
  * ```
  *
  * If the credentials are missing or partial, or an option is invalid, the plugins that depend on
- * the service fail to start with an `ERR_KEYCLOAK_CONFIG`, which names the cause and either the key
- * or the service.
+ * the service fail to start with an `ERR_KEYCLOAK_CONFIG` error that names the cause and either the
+ * key or the service.
  *
  * @throws {KeycloakTokenError} `ERR_KEYCLOAK_CONFIG` for invalid arguments.
  * @example
@@ -318,7 +319,8 @@ export function createKeycloakTokenManagerServiceRef<IsOptional extends boolean 
 >;
 
 /**
- * Creates a reference to an additional service of several managers, with its own section or limits.
+ * Creates a reference to an additional service that provides several managers, with its own section
+ * or limits.
  *
  * @param options `id`: the id of the service, unique in the backend. `configKey`: the section whose
  *   keys are the names of clients. Default: `keycloak.clients`. If you choose another section,
@@ -381,7 +383,7 @@ export function readKeycloakTokenManagerOptions(
  * Reads the configuration of the augment plugin: `auth.tokenEndpoint`, `auth.clientId` and
  * `auth.clientSecret`, and the keys `skipTlsVerify`, `tokenExpiryBufferSeconds` and `baseUrl` next
  * to `auth`. `baseUrl` becomes `resource.baseUrl`. The function also reads `auth.sharedCache` and
- * `auth.storeKey`. It does not read the plugin's time limits, because they concern the API.
+ * `auth.storeKey`. It does not read the plugin's time limits, because they apply to the API.
  *
  * @param key The key of the section. Default: `augment.kagenti`.
  * @returns `undefined` if none of the three credentials has a value.

@@ -91,7 +91,7 @@ export interface BackstageCacheManager {
  * no longer answers, because the Redis client of some Backstage releases never reconnects after its
  * connection has ended. The connections of a `CacheManager` do not keep the process alive.
  *
- * A `CacheService` belongs to a plugin, and other plugins do not find its entries.
+ * A `CacheService` belongs to a plugin, and other plugins cannot read its entries.
  *
  * @param cache A `CacheService`, a `CacheManager`, or a function that returns either of them or a
  *   promise of either.

@@ -167,8 +167,7 @@ export interface FakeTokenRequest {
  * - `hang`: the endpoint never sends a byte and keeps the connection open.
  * - `truncate`: the endpoint sends half of the body, then closes the connection.
  * - `drip`: the endpoint sends one byte of the body every `dripMs`.
- * - `flood`: the endpoint sends an endless body until the client closes the connection, 400 MB at
- *   most.
+ * - `flood`: the endpoint sends up to 400 MB of body data, until the client closes the connection.
  * - `redirect`: the endpoint answers with a redirect (status 307) to `headers.location`, by default
  *   to the token endpoint itself, so that the log shows whether a client follows the redirect.
  *
@@ -286,7 +285,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly issuer: string;
   /** `{issuer}/protocol/openid-connect/certs`: the public key that verifies the tokens. */
   readonly jwksUri: string;
-  /** `{issuer}/protocol/openid-connect/revoke`: revokes tokens of this endpoint (RFC 7009). */
+  /** `{issuer}/protocol/openid-connect/revoke`: revokes the endpoint's tokens (RFC 7009). */
   readonly revocationEndpoint: string;
 
   /** The token requests since the start or {@link clearRequests}, in the order of their arrival. */
@@ -295,7 +294,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
   readonly requestCount: number;
   /** The number of connections since the start, including failed TLS handshakes. */
   readonly connectionCount: number;
-  /** The tokens that clients have revoked. The endpoint exchanges none of these tokens. */
+  /** The tokens that clients have revoked. The endpoint refuses to exchange these tokens. */
   readonly revokedTokens: readonly string[];
   /** Empties {@link requests}. */
   clearRequests(): void;
@@ -345,9 +344,9 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
 
   /**
    * Returns a signed access token without a token request. The token is like the tokens that the
-   * first client receives. A client can exchange a token of this endpoint (RFC 8693) if the client
-   * is the `azp` of the token or in its `aud`: `issueToken({ sub, preferred_username, azp, aud })`
-   * is the token of a user.
+   * first client receives. A client can exchange a token that this endpoint issued (RFC 8693) if
+   * the token's `azp` or `aud` names the client. To issue a token for a user, call
+   * `issueToken({ sub, preferred_username, azp, aud })`.
    *
    * @param claims Claims to add to the token's own claims. An added claim replaces a claim with the
    *   same name. The token omits a claim that is `undefined`.
@@ -372,7 +371,7 @@ export interface FakeTokenEndpoint extends AsyncDisposable {
  * `node:http` do not see these requests (see the option `tokenFetch`).
  *
  * The endpoint accepts the secret by both methods (`client_secret_post`, `client_secret_basic`),
- * grants any scope, and names the scope in the answer. The endpoint does not verify client
+ * grants any scope, and returns the scope in the answer. The endpoint does not verify client
  * assertions, so it refuses a client that sends only an assertion.
  *
  * @returns A promise of the endpoint. The promise rejects with a `TypeError` if an option is
