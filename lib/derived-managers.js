@@ -99,7 +99,7 @@ class Derivation extends WeakRef {
   }
 }
 
-/** The connection of a user's manager. */
+/** The connection between a user's manager and its parent. */
 class UserDerivation extends Derivation {
   /** The number of hits when `#touch` last considered releasing the manager. */
   hits = 0;

@@ -425,7 +425,7 @@ class TokenSource {
     // Most tokens of a process have the same scope, so they share one string.
     if (scope !== lastScope) lastScope = scope;
     this.#scope = lastScope;
-    // As a field of this object, each time would need an object of its own.
+    // If the times were fields of this object, each would need its own heap object.
     const first = this.#word / 2;
     this.#numbers[first + ISSUED_AT] = issuedAt;
     this.#numbers[first + EXPIRES_AT] = expiresAt;

@@ -37,9 +37,9 @@ class Waiters {
   }
 
   /**
-   * Adds a caller and returns its promise. When the signal aborts, rejects the callers with this
-   * signal, then calls `onLeave`. With `askAgain`, the caller receives the result of that function
-   * once the flight has ended.
+   * Adds a caller and returns its promise. When the signal aborts, rejects all callers that passed
+   * it, then calls `onLeave`. With `askAgain`, the caller receives the result of that function once
+   * the flight has ended.
    */
   add(shape, options, onLeave, askAgain) {
     const { signal } = options;

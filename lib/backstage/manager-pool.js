@@ -133,8 +133,8 @@ class ManagerPool {
   }
 
   /**
-   * Returns the pool's current entry for the key of this entry. The pool forgets a closed entry
-   * that no plugin refers to, and may have created another one when a plugin uses an old handle
+   * Returns the pool's current entry for this entry's key. The pool forgets a closed entry that no
+   * plugin refers to, and may have created another one by the time a plugin uses an old handle
    * again.
    */
   #currentOf(entry) {

@@ -26,7 +26,7 @@ const [COMPATIBLE] = /^(0\.\d+|\d+)/.exec(version);
 const REGISTRY = Symbol.for(`keycloak-token-manager.registry.${COMPATIBLE}`);
 const LEVELS = ['error', 'warn', 'info', 'debug'];
 const SILENT = Object.fromEntries(LEVELS.map((level) => [level, () => {}]));
-/** The delay before a changed view asks again for a token that its new manager did not get. */
+/** The delay before a changed view asks its new manager for a token again. */
 const RETRY_MS = 1_000;
 /** The default of `requestTimeoutMs`. */
 const LONGEST_WAIT_MS = 15_000;
@@ -221,7 +221,7 @@ function isLogger(logger) {
   return LEVELS.every((level) => typeof logger?.[level] === 'function');
 }
 
-/** Returns the options of a shared manager: no resource, and a logger that relays to a view's. */
+/** Returns a shared manager's options: no resource, and a logger that relays to a view's logger. */
 function shareable({ logger: given, telemetry: _ofTheView, ...options }, views) {
   const receiver = () => [...views].find(({ own }) => own.logger !== undefined)?.own.logger;
   const relays = LEVELS.map((level) => [

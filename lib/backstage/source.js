@@ -1,8 +1,8 @@
 /**
- * The sources of a service's options: a section of the configuration, or a function of the plugin.
- * A source has four members: `where` starts its error messages; `read(config)` returns the options,
- * or `undefined` if the configuration contains no credentials; `missing()` returns the error for
- * that case; and `used(config)` names the keys from which the options come.
+ * The sources of a service's options: a section of the configuration, or a function that the plugin
+ * passes. A source has four members: `where` starts its error messages; `read(config)` returns the
+ * options, or `undefined` if the configuration contains no credentials; `missing()` returns the
+ * error for that case; and `used(config)` names the keys from which the options come.
  */
 'use strict';
 
@@ -74,7 +74,7 @@ function callRead(read, config, where) {
   }
 }
 
-/** Wraps the configuration. The wrapper adds each key that the reader looks up to `keys`. */
+/** Wraps the configuration. The wrapper records in `keys` each key that the reader looks up. */
 function recorded(config, keys) {
   return new Proxy(config, {
     get(target, name) {

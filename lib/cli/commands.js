@@ -59,7 +59,7 @@ function apiUrl(text) {
   return url;
 }
 
-/** Prints a token and nothing else on the standard output. */
+/** Prints a token, and nothing else, to standard output. */
 async function token(parsed, system) {
   const { KeycloakTokenManager } = require('../../index.js');
   const { warningLogger } = require('./steps/options.js');
@@ -91,7 +91,7 @@ async function token(parsed, system) {
   }
 }
 
-/** Explains the token on the standard input. */
+/** Reads a token from standard input and explains it. */
 async function decode({ flags }, system) {
   const { explainToken } = require('./steps/token.js');
   const { decode: parse } = require('./claims.js');

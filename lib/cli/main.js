@@ -1,6 +1,6 @@
 'use strict';
 
-// Runs a command. The exit status is 0 without a problem, 1 with one, and 2 for wrong usage.
+// Runs a command. The exit status is 0 without a problem, 1 with one, and 2 for a usage error.
 
 const { UsageError, parse } = require('./arguments.js');
 

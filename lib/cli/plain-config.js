@@ -1,6 +1,6 @@
 'use strict';
 
-// The part of Backstage's `Config` that the section reader uses, on top of plain data. It is for
+// Implements the part of Backstage's `Config` that the section reader uses, for plain data on
 // machines without Backstage's own configuration loader.
 
 class PlainConfig {

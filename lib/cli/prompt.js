@@ -5,7 +5,7 @@
 const readline = require('node:readline');
 const { Writable } = require('node:stream');
 
-/** Returns the line that the user types. The question appears on the standard error. */
+/** Returns the line that the user types. The question appears on standard error. */
 function prompt(question, { stdin, stderr }) {
   stderr.write(question);
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });

@@ -14,7 +14,7 @@ function tameKeyv(keyv) {
   const client = store?.client ?? store?.redis;
   // Without a listener, the client of @keyv/redis 4.6.0 also never reconnects after an error.
   for (const emitter of [keyv, store, client]) ignoreErrors(emitter);
-  // The adapter of memjs parses an entry in a callback, where a damaged entry would cause an
+  // The adapter of memjs parses an entry in a callback, where a corrupted entry would cause an
   // uncaught exception. This function makes the adapter return the text, so that Keyv parses the
   // entry.
   if (Array.isArray(client?.servers) && store.opts) store.opts.deserialize ??= String;

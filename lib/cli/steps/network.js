@@ -1,7 +1,7 @@
 'use strict';
 
-// Checks the path to the server: name look-up, connection and proxy. With a proxy, the look-up and
-// the connection are those of the proxy, because the proxy looks up the server's name.
+// Checks the path to the server: name look-up, connection and proxy. With a proxy, these steps look
+// up the proxy and connect to it, because the proxy looks up the server's name.
 
 const dns = require('node:dns/promises');
 const net = require('node:net');
