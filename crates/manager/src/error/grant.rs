@@ -68,9 +68,9 @@ fn exchange_advice(error: &str, says: impl Fn(&str) -> bool, client: &str) -> Op
                 .to_owned()
         }
         "invalid_request" if says("Requested audience not available") => format!(
-            "no scope or role of client \"{client}\" gives the requested audience for this user; \
-             assign a client scope with an audience mapper to the client, and request the scope if \
-             it is optional"
+            "no scope or role of client \"{client}\" adds the requested audience to a token for this \
+             user; assign a client scope with an audience mapper to the client, and also request \
+             the scope if it is optional"
         ),
         "invalid_request" if says("is not supported for standard token exchange") => {
             "Keycloak does not read this field in a standard token exchange; remove it from \
@@ -216,7 +216,7 @@ mod tests {
                 400,
                 "invalid_request",
                 "Requested audience not available: api3, api2",
-                "gives the requested audience",
+                "adds the requested audience",
             ),
             (
                 400,
