@@ -4,8 +4,8 @@
 /** The native side of a manager. It belongs to the thread that opened it. */
 export declare class Core {
   /**
-   * Returns the shared memory of this manager, or the chunk with this number of the memory of
-   * derived managers. [`manager::published`] describes its layout.
+   * Returns this manager's shared memory, or the chunk with this number of the derived managers'
+   * memory. [`manager::published`] describes its layout.
    */
   memory(chunk?: number | undefined | null): ArrayBuffer
   /** Derives a manager. Returns `null` if this manager is closed. */
@@ -33,7 +33,7 @@ export declare class Core {
   endRequest(request: number, outcome: RequestOutcome): void
   /**
    * Drops the held token if this route rejected it. Returns `dropped`; `kept` if a cool-down is
-   * in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
+   * in effect, the last drop is too recent or the drop budget is exhausted; or `ignored` if the
    * manager holds another token.
    */
   invalidate(manager: number, rejected: string, route: string): string
@@ -49,7 +49,7 @@ export declare class Core {
    * more. Also drops the tokens of derived managers.
    */
   dropToken(manager: number): void
-  /** Applies changed options. If they are faulty, returns the faults and changes no option. */
+  /** Applies changed options. If they are invalid, returns the faults and changes nothing. */
   reconfigure(options: unknown, environment: Environment): FailureData | Unreadable | null
   /**
    * Returns a new DPoP proof for a request to a resource server, or `null` for a bearer token.
@@ -90,7 +90,7 @@ export interface AcquisitionData {
   hasRecovered: boolean
 }
 
-/** Checks a resource that is not one of the options. Returns the faults of the resource. */
+/** Checks a resource that the user passed to `withResource`. Returns its faults. */
 export declare function checkResource(resource: unknown): FailureData | Unreadable | null
 
 /** A cool-down that started. */
@@ -211,9 +211,9 @@ export interface FailureData {
   systemCode?: string
   /** The HTTP status. */
   status?: number
-  /** `error` of the response. */
+  /** The response's `error`. */
   oauthError?: string
-  /** `error_description` of the response. */
+  /** The response's `error_description`. */
   oauthErrorDescription?: string
   /** The time to wait before the next call, counted from now. */
   retryAfterMs?: number
@@ -274,7 +274,7 @@ export declare function readExtraCaCerts(path: string): void
 export interface RequestData {
   /** The user's token to exchange. */
   subjectToken?: string
-  /** The type of that token. */
+  /** The type of the user's token. */
   subjectTokenType?: string
   /** The assertion of the JWT authorization grant. */
   assertion?: string
@@ -333,9 +333,9 @@ export interface SnapshotData {
 
 /** The result of a call to the store. */
 export type StoreOutcome =
-  | { type: 'Done'; /** The value of the entry, if the call reads one that exists. */
+  | { type: 'Done'; /** The value of the entry, if the call read one that exists. */
   value?: string }
-  | { type: 'Failed'; /** The code of the error, or the fault of the result. */
+  | { type: 'Failed'; /** The code of the error, or what is wrong with the result. */
   detail?: string }
 
 /** A token with its metadata. */

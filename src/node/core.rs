@@ -92,7 +92,7 @@ pub fn open<'env>(
     }))
 }
 
-/// Connects parsed options with the events of their manager, and logs warnings about the options.
+/// Connects parsed options to the event queue of their manager, and logs the options' warnings.
 fn connect(
     parsed: Parsed,
     events: &Arc<EventQueue>,
@@ -119,8 +119,8 @@ fn connect(
 
 #[napi]
 impl Core {
-    /// Returns the shared memory of this manager, or the chunk with this number of the memory of
-    /// derived managers. [`manager::published`] describes its layout.
+    /// Returns this manager's shared memory, or the chunk with this number of the derived managers'
+    /// memory. [`manager::published`] describes its layout.
     #[napi(catch_unwind)]
     pub fn memory<'env>(&self, env: &'env Env, chunk: Option<u32>) -> Result<ArrayBuffer<'env>> {
         let own = || self.manager().published().chunk();
@@ -128,9 +128,9 @@ impl Core {
         let published = chunk.unwrap_or_else(own);
         let data = published.as_ptr().cast_mut().cast::<u8>();
         let size = size_of_val(&*published);
-        // SAFETY: the allocation outlives the buffer, whose finaliser owns a reference count of the
-        // allocation. This side writes the memory through atomics; JavaScript writes only the
-        // counters, on one thread.
+        // SAFETY: the allocation outlives the buffer, whose finaliser owns a reference to the
+        // allocation. This side writes to the memory through atomics. JavaScript writes only the
+        // counters and the times, on one thread.
         let buffer = unsafe {
             ArrayBuffer::from_external(env, data, size, published, |_, owned| {
                 drop(owned);
@@ -178,7 +178,7 @@ impl Core {
         } else if forced {
             Call::Forced
         } else if minimum > 0.0 {
-            // No token can meet a minimum that exceeds a duration.
+            // No token can meet a minimum that is too large for a `Duration`.
             Call::Minimum(Duration::try_from_secs_f64(minimum).unwrap_or(Duration::MAX))
         } else {
             Call::Any
@@ -253,7 +253,7 @@ impl Core {
     }
 
     /// Drops the held token if this route rejected it. Returns `dropped`; `kept` if a cool-down is
-    /// in effect, the last drop is too recent or the budget of drops is empty; or `ignored` if the
+    /// in effect, the last drop is too recent or the drop budget is exhausted; or `ignored` if the
     /// manager holds another token.
     #[napi(catch_unwind)]
     pub fn invalidate(&self, manager: u32, rejected: String, route: String) -> &'static str {
@@ -300,7 +300,7 @@ impl Core {
         }
     }
 
-    /// Applies changed options. If they are faulty, returns the faults and changes no option.
+    /// Applies changed options. If they are invalid, returns the faults and changes nothing.
     #[napi(catch_unwind)]
     pub fn reconfigure<'env>(
         &self,

@@ -15,7 +15,7 @@ use oauth::{ACCESS_TOKEN_TYPE, GrantType, Scope, SubjectToken, ValueSet};
 pub struct RequestData {
     /// The user's token to exchange.
     pub subject_token: Option<String>,
-    /// The type of that token.
+    /// The type of the user's token.
     pub subject_token_type: Option<String>,
     /// The assertion of the JWT authorization grant.
     pub assertion: Option<String>,

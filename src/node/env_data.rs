@@ -20,7 +20,7 @@ pub(super) struct EnvData {
     /// The listeners to call when managers have events, keyed by manager id.
     listeners: RefCell<HashMap<u32, FunctionRef<(), ()>>>,
     last_id: Cell<u32>,
-    /// The number of copies of the JavaScript files that keep the event loop alive.
+    /// The number of loaded copies of the JavaScript files that keep the event loop alive.
     holds: Cell<u32>,
 }
 

@@ -1,9 +1,9 @@
 //! JavaScript strings whose characters stay in native memory, so that a manager and JavaScript do
 //! not each hold a copy of the same token.
 //!
-//! Node-API counts these strings among its stable functions since version 10, but Node 20.9 already
-//! exports the function. Therefore the addon looks the function up at run time, and copies the
-//! characters if the runtime does not have it.
+//! The function that creates these strings has been stable since Node-API version 10, but Node 20.9
+//! already exports it. The addon therefore looks it up at run time, and copies the characters if
+//! the runtime does not have it.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
@@ -31,13 +31,13 @@ static CREATE: LazyLock<Option<CreateExternalString>> = LazyLock::new(|| {
     let host = Library::this();
     #[cfg(windows)]
     let host = Library::this().ok()?;
-    // SAFETY: the type is the function's declaration in `js_native_api.h`, and the program that
-    // contains the function stays loaded.
+    // SAFETY: the type matches the function's declaration in `js_native_api.h`, and the program
+    // that contains the function stays loaded.
     let found = unsafe { host.get(b"node_api_create_external_string_latin1\0") };
     found.ok().map(|function| *function)
 });
 
-/// Returns a JavaScript string with the characters of `text`, which is part of `owner` and ASCII.
+/// Returns a JavaScript string with the characters of `text`, which is ASCII and part of `owner`.
 /// The string keeps `owner` alive.
 ///
 /// # Safety
@@ -54,7 +54,7 @@ pub(super) unsafe fn string_of<T>(
         let mut result = ptr::null_mut();
         let mut was_copied = false;
         // SAFETY: the caller guarantees that the environment is valid. The characters are Latin-1,
-        // and stay in their place until `release` gives back the reference count of `hint`.
+        // and stay in place until `release` drops the reference that `hint` holds.
         let status = unsafe {
             create(
                 env,
@@ -80,8 +80,8 @@ pub(super) unsafe fn string_of<T>(
     }
 }
 
-/// Gives back the reference count of a string that the runtime has collected. The runtime may call
-/// this function after the end of the environment.
+/// Drops the reference held by a string that the runtime has collected. The runtime may call this
+/// function after the environment has ended.
 unsafe extern "C" fn release<T>(_env: sys::napi_env, _text: *mut c_void, hint: *mut c_void) {
     // SAFETY: `hint` comes from `Arc::into_raw`, and the runtime calls this function once.
     drop(unsafe { Arc::from_raw(hint.cast_const().cast::<T>()) });

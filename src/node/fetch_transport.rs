@@ -18,7 +18,7 @@ use transport::{
 };
 
 /// The longest error message that the addon reads from JavaScript, in bytes. The addon omits a
-/// longer message instead of truncating it, because the redactor could not recognise a part of a
+/// longer message instead of truncating it, because the redactor could not recognise part of a
 /// secret.
 const MAX_TEXT: usize = 64 * 1024;
 
@@ -137,7 +137,7 @@ pub(super) fn result_of(outcome: RequestOutcome) -> Result<Answer, TransportErro
     }
 }
 
-/// Classifies a thrown error by its code. A known code gets a text of this package. The manager
+/// Classifies a thrown error by its code. A known code gets a text from this package. The manager
 /// redacts any other text before showing it.
 fn failure(code: Option<&str>, text: &str) -> TransportError {
     let text = if text.len() > MAX_TEXT {
@@ -198,7 +198,7 @@ fn is_tls(code: &str) -> bool {
         )
 }
 
-/// Returns the fault for a known code, with a text of this package.
+/// Returns the fault for a known code, with a text from this package.
 fn known(code: &str) -> Option<(NetworkFault, &'static str)> {
     Some(match code {
         "ECONNREFUSED" => (NetworkFault::Refused, "the connection was refused"),

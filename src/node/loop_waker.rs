@@ -45,8 +45,8 @@ impl LoopWaker {
             .cast_mut()
             .cast::<c_void>();
         let mut raw = ptr::null_mut();
-        // SAFETY: all values belong to this environment and are alive; `ended` releases the
-        // reference count that `owned` holds.
+        // SAFETY: all values belong to this environment and are alive; `ended` drops the reference
+        // that `owned` holds.
         let status = unsafe {
             sys::napi_create_threadsafe_function(
                 env.raw(),
@@ -63,7 +63,7 @@ impl LoopWaker {
             )
         };
         if status != sys::Status::napi_ok {
-            // SAFETY: the call failed, so `ended` will not release the count.
+            // SAFETY: the call failed, so `ended` will not drop the reference.
             drop(unsafe { Arc::from_raw(owned.cast_const().cast::<Self>()) });
             return Err(napi::Error::from_status(Status::from(status)));
         }
@@ -72,8 +72,8 @@ impl LoopWaker {
         Ok(waker)
     }
 
-    /// Wakes a manager. Has no effect in an environment that is closing; the manager's queue drops
-    /// its events.
+    /// Wakes a manager. Has no effect in a closing environment, where the manager's queue drops its
+    /// events.
     pub(super) fn wake(&self, id: u32) {
         let mut function = self.function.lock();
         if let Some(Raw(raw)) = *function {
@@ -87,7 +87,8 @@ impl LoopWaker {
         }
     }
 
-    /// Keeps the event loop alive, or stops doing so. Only the environment's own thread calls it.
+    /// Keeps the event loop alive, or stops doing so. Only the environment's own thread calls this
+    /// function.
     pub(super) fn hold(&self, env: &Env, holds: bool) {
         if let Some(Raw(raw)) = *self.function.lock() {
             // SAFETY: this is the environment's own thread, and the function has not ended.
@@ -128,7 +129,7 @@ unsafe extern "C" fn call(
 
 /// Runs on the environment's thread when the function has ended.
 unsafe extern "C" fn ended(_env: sys::napi_env, owned: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: this releases the count that `new` handed over, exactly once.
+    // SAFETY: this drops the reference that `new` handed over, exactly once.
     let waker = unsafe { Arc::from_raw(owned.cast_const().cast::<LoopWaker>()) };
     *waker.function.lock() = None;
 }

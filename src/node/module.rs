@@ -22,7 +22,7 @@ pub const USER_AGENT: &str = transport::USER_AGENT;
 #[napi]
 pub const MAX_ANSWER: u32 = MAX_BODY as u32;
 
-/// Checks a resource that is not one of the options. Returns the faults of the resource.
+/// Checks a resource that the user passed to `withResource`. Returns its faults.
 #[napi(catch_unwind)]
 pub fn check_resource(
     resource: Unknown<'_>,

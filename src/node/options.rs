@@ -110,7 +110,7 @@ impl<'env> Refusal<'env> {
     }
 }
 
-/// Parses the options. An error of napi is a bug in this package, never a mistake of the user.
+/// Parses the options. A napi error is a bug in this package, never the user's mistake.
 pub(super) fn parse<'env>(
     options: &Unknown<'env>,
     environment: Environment,
@@ -194,7 +194,7 @@ pub(super) fn parse<'env>(
     })
 }
 
-/// Checks a resource that is not one of the options. Returns `None` if the resource is correct.
+/// Checks a resource that the user passed to `withResource`. Returns `None` if it is valid.
 pub(super) fn check_resource<'env>(resource: &Unknown<'env>) -> Result<Option<Refusal<'env>>> {
     let mut faults = Faults::default();
     match read(resource, &mut |_| {}) {

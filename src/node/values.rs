@@ -17,7 +17,7 @@ use manager::snapshot::{Counters, Snapshot};
 use manager::store::Command;
 use oauth::TokenRequest;
 
-/// A token that JavaScript reads from the memory of the manager.
+/// A token that JavaScript reads from the manager's memory.
 pub struct Bearer(Arc<Token>);
 
 impl ToNapiValue for Bearer {
@@ -27,7 +27,7 @@ impl ToNapiValue for Bearer {
     }
 }
 
-/// A text with a secret, which the addon converts without an intermediate copy.
+/// A text that contains a secret, which the addon converts without an intermediate copy.
 pub struct Confidential(Zeroizing<String>);
 
 impl ToNapiValue for Confidential {
@@ -75,9 +75,9 @@ pub struct FailureData {
     pub system_code: Option<String>,
     /// The HTTP status.
     pub status: Option<u32>,
-    /// `error` of the response.
+    /// The response's `error`.
     pub oauth_error: Option<String>,
-    /// `error_description` of the response.
+    /// The response's `error_description`.
     pub oauth_error_description: Option<String>,
     /// The time to wait before the next call, counted from now.
     pub retry_after_ms: Option<f64>,
@@ -121,7 +121,7 @@ pub struct CoolDownData {
 #[napi(discriminant = "type", object_from_js = false)]
 #[allow(
     clippy::large_enum_variant,
-    reason = "an event is on the stack only until it is an object of JavaScript"
+    reason = "an event is on the stack only until it becomes a JavaScript object"
 )]
 pub enum EventData {
     /// A flight started. The addon reports this only if JavaScript observes the starts.
@@ -184,8 +184,8 @@ pub enum EventData {
         /// The line.
         message: String,
     },
-    /// JavaScript must call the secret function, or the assertion function of a derived manager, and
-    /// pass its result to `answerSecret`.
+    /// JavaScript must call the secret function, or the assertion function of a derived manager,
+    /// and pass its result to `answerSecret`.
     SecretWanted {
         /// The id of the derived manager, or 0.
         manager: u32,
@@ -256,7 +256,7 @@ pub enum RequestOutcome {
         /// The HTTP status.
         status: u16,
     },
-    /// The answer cannot be a token response, whatever its body is.
+    /// The answer cannot be a token response, whatever its body contains.
     Unusable {
         /// The HTTP status, if the answer has one.
         status: Option<u16>,
@@ -277,12 +277,12 @@ pub enum RequestOutcome {
 pub enum StoreOutcome {
     /// The call succeeded.
     Done {
-        /// The value of the entry, if the call reads one that exists.
+        /// The value of the entry, if the call read one that exists.
         value: Option<String>,
     },
     /// The store failed.
     Failed {
-        /// The code of the error, or the fault of the result.
+        /// The code of the error, or what is wrong with the result.
         detail: Option<String>,
     },
 }
