@@ -1,4 +1,4 @@
-//! Derived managers on simulated time: what they share with their parent, and what they do not.
+//! Derived managers in simulated time: what they share with their parent, and what they do not.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -160,8 +160,8 @@ async fn a_changed_configuration_reaches_derived_managers() {
     assert!(forms.lock().unwrap()[1].contains("client_id=other"));
 }
 
-/// Returns the number of requests that `managers` managers without a token send. The managers take
-/// turns to receive 100 calls a second.
+/// Returns the number of requests that `managers` managers without a token send. The managers
+/// receive 100 calls a second, in turn.
 async fn requests_of(
     managers: usize,
     minutes: u64,

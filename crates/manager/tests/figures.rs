@@ -1,4 +1,4 @@
-//! Counts the token requests that a manager makes on simulated time: per hour for several token
+//! Counts the token requests that a manager makes in simulated time: per hour for several token
 //! lifetimes, and while the endpoint fails. Each row may have an upper limit, its bar. The manager
 //! spreads refreshes and retries at random, so the worst of several seeds counts.
 //! `FIGURES=<folder>` writes the counts to that folder, for `bench/scenarios/{requests,outage}.js`.
@@ -32,7 +32,7 @@ struct Load {
 }
 
 async fn load(script: impl Fn() -> Step + Send + Sync + 'static, calls: u64, every: u64) -> Load {
-    // The server answers immediately, as it does for the other sides of the benchmark.
+    // The server answers immediately, as it does for the other sides in the benchmark.
     let world = World::new(0, move |_, _| script());
     let mut requests = Vec::new();
     let mut served = 0;

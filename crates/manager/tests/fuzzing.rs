@@ -1,5 +1,5 @@
 //! Runs the targets of `fuzz/` without a fuzzer: each with every input of its corpus, and with
-//! 100,000 random inputs. `FUZZING_SEED` repeats a run.
+//! 100,000 random or mutated inputs. `FUZZING_SEED` repeats a run.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
@@ -28,10 +28,9 @@ mod slot;
 #[path = "fuzzing/spelled.rs"]
 mod spelled;
 
-/// The number of random inputs for each target.
+/// The number of random and mutated inputs for each target.
 const EXECUTIONS: usize = 100_000;
-/// The length of the longest meaningless input, in bytes. A changed input of the corpus may be
-/// twice as long.
+/// The maximum length of a random input, in bytes. A mutated corpus input may be twice as long.
 const LONGEST: usize = 256;
 
 #[test]
@@ -59,7 +58,7 @@ fn slot_does_as_its_model_does_whatever_happens() {
     attack("slot", slot::run);
 }
 
-/// Runs the target on its corpus, then on changed inputs of the corpus and on meaningless bytes.
+/// Runs the target on its corpus, then on mutated corpus inputs and on random bytes.
 fn attack(target: &str, run: fn(&[u8])) {
     let corpus = corpus(target);
     for (name, input) in &corpus {
@@ -121,7 +120,7 @@ fn input(numbers: &mut fastrand::Rng, corpus: &[(String, Vec<u8>)]) -> Vec<u8> {
     input
 }
 
-/// Makes one of the changes that a fuzzer makes.
+/// Mutates the input as a fuzzer would.
 fn change(numbers: &mut fastrand::Rng, input: &mut Vec<u8>, other: &[u8]) {
     const MEANINGFUL: &[u8] = b"\0\n\r\t \"\\%+&=:;,{}[]()<>'eEqXu0129-./\x7f\x80\xc3\xff";
     let from = numbers.usize(..=input.len());

@@ -1,4 +1,4 @@
-//! The manager on simulated time: the effects that the slot's decisions have with a runtime.
+//! The manager in simulated time: the effects that the slot's decisions have with a runtime.
 
 #![expect(
     clippy::float_cmp,

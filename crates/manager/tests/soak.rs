@@ -29,7 +29,7 @@ const HOUR: f64 = 3_600.0;
 const DAY: f64 = 24.0 * HOUR;
 /// The seed on CI, where the checks must not depend on chance.
 const SEED_OF_CI: u64 = 274_287_520;
-/// The number of days for which a run may continue until every case has occurred.
+/// The number of additional days for which a run may continue until every case has occurred.
 const MORE_DAYS: f64 = 10.0;
 /// The latency of a healthy server.
 const LATENCY_MS: u64 = 20;

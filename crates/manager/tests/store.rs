@@ -443,7 +443,7 @@ async fn a_store_that_never_answers_has_one_probe_in_flight() {
         assert_eq!(store.take_calls(), ["get"], "{name}");
         for _ in 0..720 {
             pass(5_000).await;
-            // The first call, a probe and, if it hangs, a replacement.
+            // The first call, a probe and, if replacing the client hangs, that call too.
             let most = if condition == Stuck { 3 } else { 2 };
             assert!(store.in_flight() <= most, "{name}: {} calls", store.in_flight());
         }

@@ -2,7 +2,7 @@
 //! `clientId t portal`. The types are text (`t`), number (`n`), boolean (`b`), function (`f`), list
 //! of texts (`l`), record of texts (`r`) and other (`o`).
 //!
-//! A text that contains `Xq` is a secret of the user: no fault may repeat the text.
+//! A text that contains `Xq` is one of the user's secrets: no fault may repeat it.
 
 use std::sync::Arc;
 use std::time::Duration;

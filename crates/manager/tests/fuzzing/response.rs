@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::spelled::is_spelled_in;
 
-/// The secret, which every encoding changes. Answers of the corpus repeat it.
+/// The secret, which every encoding changes. Some answers in the corpus contain it.
 const SECRET: &str = "s3cr3t +%/&=\"\\t";
 const CLIENT: &str = "portal";
 /// The longest message: two texts of at most 300 characters, and the manager's own words.

@@ -1,6 +1,5 @@
-//! Compares the slot with its model: the bytes of an input become a sequence of events. In many
-//! events, time passes to a point at which the state changes, or to the nanosecond before or after
-//! it.
+//! Compares the slot with its model: the bytes of an input become a sequence of events. Many events
+//! advance the time to a point at which the state changes, or to the nanosecond before or after it.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -36,8 +35,8 @@ mod scenarios;
 use facts::{LUCK, ModelFailure, Ns, SECOND};
 use pair::{Comparison, SlotEvent};
 
-/// The length of the longest sequence. It is limited because the model reads its whole log for
-/// every answer.
+/// The maximum length of a sequence. It is limited because the model reads its whole log for every
+/// answer.
 const MOST_EVENTS: usize = if cfg!(test) { 40 } else { 150 };
 
 /// Panics if the slot and its model differ, or if the slot breaks a rule that needs no model.
@@ -57,8 +56,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Returns the next event, if enough bytes remain. An event of a flight that does not exist becomes
-/// a call.
+/// Returns the next event, if enough bytes remain. An event for a flight that does not exist
+/// becomes a call.
 fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<SlotEvent> {
     let kind = bytes.next()?;
     Some(match kind % 32 {
@@ -117,7 +116,7 @@ fn event(bytes: &mut impl Iterator<Item = u8>, pair: &Comparison) -> Option<Slot
 }
 
 /// Returns a time from zero to more than a day, usually a short one. It is a multiple of 4 ms, so
-/// that every point that divides a lifetime is a whole number of nanoseconds.
+/// that every fraction of a lifetime that the slot uses is a whole number of nanoseconds.
 fn duration(byte: u8) -> Ns {
     let unit_in_ms = [4, 40, 400, 1_000, 4_000, 20_000, 300_000, 3_600_000];
     Ns::from(byte / 8) * unit_in_ms[usize::from(byte % 8)] * (SECOND / 1_000)

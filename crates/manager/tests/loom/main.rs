@@ -96,8 +96,8 @@ fn once_a_drop_has_returned_no_read_serves_the_token() {
                     was_dropped
                 })
             };
-            // A caller may get the token meanwhile, with another version. The drop must end this
-            // version as well.
+            // Meanwhile, a caller may get the token under another version, which the drop must end
+            // as well.
             let mut versions = vec![version];
             let mut has_renewed = false;
             match world.manager.ask(Call::Any) {

@@ -1,6 +1,6 @@
-//! Tries every sequence of events up to a length, from an empty slot and from states that take many
-//! events to reach. It visits states with the same future only once: [`Comparison::key`] identifies
-//! them, and [`try_merge`] checks a sample of them.
+//! Tries every sequence of events up to a given length, from an empty slot and from states that
+//! take many events to reach. It visits states with the same future only once: [`Comparison::key`]
+//! identifies them, and [`try_merge`] checks a sample of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

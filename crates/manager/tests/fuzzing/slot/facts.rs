@@ -7,7 +7,7 @@ use manager::slot::Storage;
 pub(crate) type Ns = i64;
 
 pub(crate) const SECOND: Ns = 1_000_000_000;
-/// The denominator of random parts, which keeps every random point at a whole number of
+/// The denominator of random fractions. It keeps every random time at a whole number of
 /// nanoseconds.
 pub(crate) const LUCK: Ns = 16;
 

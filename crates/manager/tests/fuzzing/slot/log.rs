@@ -1,4 +1,4 @@
-//! The log of a slot. Each answer comes from a new reading of the log, from beginning to end.
+//! The log of a slot. For each answer, the model reads the log again from beginning to end.
 
 use manager::error::ErrorKind;
 use manager::slot::Storage;
@@ -60,7 +60,7 @@ impl Tokens {
         self.held = self.successor.take().map(held);
     }
 
-    /// Applies the changes that time alone causes: a successor settles, a held token expires.
+    /// Applies the changes that time alone causes: a successor settles, or a held token expires.
     fn settle(&mut self, now: Time, since: usize) {
         let is_over = |held: &HeldToken| held.token.left(now) == 0;
         if let (Some(held), Some(successor)) = (&self.held, &self.successor)
@@ -207,7 +207,7 @@ impl Log {
     }
 
     /// Returns the tokens held at `now`: the held token and its successor. Before each entry, and
-    /// at `now`, applies the changes that time alone causes: a successor settles, a held token
+    /// at `now`, applies the changes that time alone causes: a successor settles, or a held token
     /// expires.
     pub(crate) fn tokens(&self, now: Time) -> Tokens {
         let mut tokens = Tokens::default();
@@ -257,7 +257,7 @@ impl Log {
     pub(crate) fn plan(&self, held: &HeldToken) -> Plan {
         let token = held.token;
         let mut plan = Plan {
-            // At least 91 % of the age of staleness, and at most all of it.
+            // Between 91 % and 100 % of the age at which the token becomes stale.
             early: token.staleness() * (91 * LUCK + 9 * self.jitter(held.granted)) / (100 * LUCK),
             due: token.staleness(),
             is_pressing: false,
