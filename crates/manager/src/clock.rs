@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// process, and their ages must not exceed this reading.
 const EARLIEST: Duration = oauth::MAX_LIFETIME;
 
-/// A time in nanoseconds, of at most 584 years. It takes half the memory of a `Duration`, of which
-/// every manager holds many.
+/// A time in nanoseconds, at most 584 years. It takes half the memory of a `Duration`, and every
+/// manager holds many times.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nanos(u64);
 
@@ -41,7 +41,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Creates a reading from the times that the methods with these names return.
+    /// Creates a reading from the values that the methods of the same names return.
     #[must_use]
     pub fn new(monotonic: Duration, wall: Duration) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Moment {
         monotonic.max(wall)
     }
 
-    /// Returns the moment that is later by `time`.
+    /// Returns the moment that is `time` after this one.
     #[must_use]
     pub fn plus(self, time: Duration) -> Self {
         Self::new(self.monotonic().saturating_add(time), self.wall().saturating_add(time))

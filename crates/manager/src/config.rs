@@ -256,7 +256,7 @@ pub struct Config {
     pub store: Option<StoreConfig>,
     /// The maximum time before expiry at which the manager replaces a token.
     pub expiry_buffer: Duration,
-    /// The time limit of one acquisition.
+    /// The time limit for one acquisition.
     pub request_timeout: Duration,
     /// Whether the manager refreshes a token in use in the background.
     pub background_refresh: bool,
@@ -269,8 +269,8 @@ pub struct Config {
 impl Config {
     /// Whether the manager shares the tokens of this grant through the store. It shares no token
     /// that is bound to a generated key. It shares no token for which a function provides the
-    /// assertion, because only the assertion shows whose token it is. It shares the tokens of users
-    /// only if the options allow it.
+    /// assertion, because only the assertion shows whose token it is. It shares users' tokens only
+    /// if the options allow it.
     #[must_use]
     pub fn shares(&self, grant_type: &GrantType) -> bool {
         let is_bound = self.dpop.as_ref().is_some_and(|dpop| dpop.is_generated);
@@ -346,7 +346,7 @@ pub struct TransportOptions {
 /// The choice of a proxy.
 #[derive(Clone, Debug, Default)]
 pub enum ProxyOption {
-    /// The proxy of the environment.
+    /// The proxy set in the environment.
     #[default]
     Environment,
     /// No proxy.

@@ -5,15 +5,14 @@ use std::fmt;
 use crate::config::Config;
 use oauth::{Grant, GrantType, Scope, ValueSet};
 
-/// Identifies a manager among a manager and its derived managers. A manager that is derived later
-/// has another id.
+/// Identifies a manager among a manager and its derived managers. No id is used twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ManagerId(pub u32);
 
 /// The id of the manager from which the others are derived.
 pub const PARENT: ManagerId = ManagerId(0);
 
-/// The request of a derived manager. A field that is `None` has the value of the configuration.
+/// The request of a derived manager. A field that is `None` falls back to the configured value.
 #[derive(Clone)]
 pub struct DerivedRequest {
     /// The type of the grant.
@@ -53,8 +52,8 @@ impl DerivedRequest {
         }
     }
 
-    /// Whether a timer may refresh the token. The tokens of users are refreshed by calls only, so
-    /// that the manager requests no token for a user who has left.
+    /// Whether a timer may refresh the token. Only calls refresh users' tokens, so that the manager
+    /// requests no token for a user who has left.
     pub(crate) const fn refreshes_in_background(&self, config: &Config) -> bool {
         config.background_refresh && !self.grant_type.is_exchange()
     }

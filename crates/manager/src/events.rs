@@ -1,7 +1,7 @@
 //! The events of a manager, which wait in a queue until its JavaScript thread drains them.
 //!
-//! The wake-up carries no data. When an environment ends, the queue therefore drops and overwrites
-//! the events that it still contains.
+//! A wake-up carries no data, so all events are in the queue. When an environment ends, the queue
+//! overwrites and drops the events that it still holds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Level {
     }
 }
 
-/// The request and the cause of a flight, for telemetry.
+/// The cause and the grant type of a flight, for telemetry.
 #[derive(Clone, Copy, Debug)]
 pub struct FlightFacts {
     /// Why the flight started.
@@ -61,9 +61,9 @@ pub enum Event {
         manager: ManagerId,
         /// The flight that started.
         flight: FlightId,
-        /// The request and the cause of the flight.
+        /// The cause and the grant type of the flight.
         facts: FlightFacts,
-        /// The time of the start, since the epoch.
+        /// When the flight started, as the time since the Unix epoch.
         at: Duration,
     },
     /// A flight ended.
@@ -77,9 +77,9 @@ pub enum Event {
         /// The version for which JavaScript may keep the token, or
         /// [`NO_TOKEN`](super::published::NO_TOKEN).
         version: u32,
-        /// The request and the cause of the flight.
+        /// The cause and the grant type of the flight.
         facts: FlightFacts,
-        /// The number of token requests, without repetitions after a lost connection.
+        /// The number of token requests, not counting repetitions after a lost connection.
         requests: u32,
         /// The duration of the acquisition.
         took: Duration,
@@ -102,8 +102,8 @@ pub enum Event {
     RequestAbandoned(u32),
 }
 
-/// Receives a manager's events. The manager calls the sink from any thread and holds no lock
-/// meanwhile.
+/// Receives a manager's events. The manager may call the sink from any thread, and holds no lock
+/// during the call.
 pub trait EventSink: Send + Sync + 'static {
     /// Adds an event.
     fn push(&self, event: Event);
@@ -146,7 +146,7 @@ struct Open {
     is_woken: bool,
 }
 
-/// The number of a configuration of a manager.
+/// The number of a manager's configuration.
 type Generation = u32;
 
 impl EventQueue {
@@ -193,7 +193,7 @@ impl EventQueue {
             .collect()
     }
 
-    /// Records which events of acquisitions JavaScript observes from now on.
+    /// Records which acquisition events JavaScript observes from now on.
     pub fn observe(&self, ends: bool, starts: bool) {
         self.observes_ends.store(ends, Ordering::Relaxed);
         self.observes_starts.store(starts, Ordering::Relaxed);

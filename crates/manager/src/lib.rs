@@ -54,5 +54,5 @@ pub struct Engine {
     pub timers: Arc<Timers>,
 }
 
-/// Returns the runtime, or `None` if the system cannot start its thread now.
+/// Returns the runtime, or `None` if the system currently cannot start the runtime's thread.
 pub type EngineSource = Arc<dyn Fn() -> Option<Engine> + Send + Sync>;

@@ -24,7 +24,7 @@ use super::error::{Error, ErrorKind};
 use oauth::{ClientAuthentication, DpopKey, Grant, Issuer, Scope, TokenEndpoint, ValueSet};
 use transport::ProxyUrl;
 
-/// The fault of a secret with a lone surrogate, which UTF-8 cannot represent.
+/// The fault to report for a secret with a lone surrogate, which UTF-8 cannot represent.
 pub const LONE_SURROGATE: &str = "expected a valid Unicode string";
 /// The methods of a logger.
 pub const LOGGER_METHODS: [&str; 4] = ["error", "warn", "info", "debug"];

@@ -22,9 +22,9 @@ pub const NO_TOKEN: u32 = 0;
 pub struct Published {
     version: AtomicU32,
     unused: u32,
-    /// The number of calls that JavaScript served with the token of the version, as the bits of an
-    /// `f64`. Only JavaScript writes it, with a plain store: an aligned eight-byte store cannot
-    /// tear.
+    /// The number of calls that JavaScript served with the token that the version represents, as
+    /// the bits of an `f64`. Only JavaScript increments it, with a plain store: an aligned
+    /// eight-byte store cannot tear.
     hits: AtomicU64,
     /// The number of calls that joined an existing promise, in the same format.
     joins: AtomicU64,
@@ -46,8 +46,8 @@ impl Default for Published {
 }
 
 impl Published {
-    /// Returns the current version. The read is not ordered with other memory, just as in
-    /// JavaScript; a lock protects the token that belongs to the version.
+    /// Returns the current version. The read is not ordered with other memory accesses, just as in
+    /// JavaScript. A lock protects the token that the version represents.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version.load(Ordering::Relaxed)
@@ -91,7 +91,7 @@ impl Published {
 }
 
 /// The shared memory of one manager. The derived managers of a manager share chunks of memory, so
-/// that a derived manager costs JavaScript no buffer of its own.
+/// that JavaScript needs no separate buffer for each of them.
 #[derive(Clone, Debug)]
 pub struct PublishedCell {
     chunk: Arc<[Published]>,
@@ -109,7 +109,7 @@ impl PublishedCell {
         }
     }
 
-    /// Creates a chunk for one manager alone.
+    /// Creates a cell in a chunk that no other manager uses.
     pub(super) fn alone() -> Self {
         Self::new(Arc::new([Published::default()]), 0, 0)
     }

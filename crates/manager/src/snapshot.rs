@@ -11,7 +11,7 @@ use super::slot::Condition;
 pub struct Counters {
     /// The number of calls that the manager answered with the held token.
     pub hits: f64,
-    /// The number of calls that waited for a flight of another call.
+    /// The number of calls that waited for a flight that had already started.
     pub joins: f64,
     /// The number of acquisitions that the manager started.
     pub acquisitions: f64,

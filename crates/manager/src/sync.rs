@@ -24,7 +24,8 @@ mod runtime {
     /// Starts tasks on a runtime.
     ///
     /// The runtime's thread allocates the memory of its tasks. If the calling thread allocated it,
-    /// managers that start flights at once would leave a gap behind each of their own objects.
+    /// many managers that start flights at the same time would leave gaps in memory between their
+    /// own objects.
     #[derive(Clone, Debug)]
     pub struct Handle {
         tasks: UnboundedSender<Task>,

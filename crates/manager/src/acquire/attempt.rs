@@ -87,7 +87,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         };
         let redactor = redactor();
         // This future must be small, because many acquisitions may wait for admission at once. The
-        // rest of the future and each rare path are therefore in a box.
+        // rest of the work and every rare path are therefore boxed.
         progress.requests.fetch_add(1, Ordering::Relaxed);
         self.flight.note_sending();
         let exchange = self.token_exchange(&mut pass, endpoint, progress, &redactor, |now| {
@@ -132,7 +132,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         if is_exchange && matches!(error, AnswerError::OAuth { .. }) {
             self.setup.exchanges.refused(self.clock.now());
         }
-        // In an exchange, `invalid_client` with status 400 is about the requested audience.
+        // In an exchange, `invalid_client` with status 400 concerns the requested audience.
         let is_client_refused =
             error.is_client_refusal() && (!is_exchange || error.status() == 401);
         let flaw = self.setup.config.flaw_of(credential, &error);
@@ -166,8 +166,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Some(after.from(self.clock.now().system_time()))
     }
 
-    /// Sends a request, and sends it once more if a kept connection was lost. `make` creates each
-    /// request anew, because the server accepts an assertion or a proof only once.
+    /// Sends a request, and sends it a second time if a reused connection was lost. `make` creates
+    /// each request anew, because the server accepts an assertion or a proof only once.
     pub(super) async fn exchange<R>(
         &self,
         pass: &mut T::Pass,
@@ -200,8 +200,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     /// Returns the additional headers for this endpoint. The headers may contain a secret, so an
-    /// origin other than the configured one receives them only over https. The discovery document
-    /// that names such an origin belongs to the configured issuer.
+    /// origin other than the configured one receives them only over https. Such an origin is
+    /// trustworthy, because the configured issuer's discovery document names it.
     fn headers_for(&self, endpoint: &TokenEndpoint) -> ExtraHeaders {
         let config = &self.setup.config;
         let is_allowed = config.headers.is_empty()
@@ -225,8 +225,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         pass.await.map_err(|error| self.unanswered(error, endpoint))
     }
 
-    /// Returns the error for a request without an answer. The error names discovery if `endpoint`
-    /// is the URL of the issuer.
+    /// Returns the error for a request without an answer. The error says that discovery failed if
+    /// `endpoint` is the issuer's URL.
     fn unanswered(&self, error: TransportError, endpoint: &TokenEndpoint) -> Failure {
         let document;
         let (what, endpoint) = match &self.setup.config.target {

@@ -9,9 +9,9 @@ pub enum Attempts {
     One,
     /// Up to three attempts: the slot holds a token, or no caller waits.
     Few,
-    /// Up to three attempts, and more before half of the time limit has passed: callers wait, and
-    /// the slot holds no token. If the server restarts meanwhile, the callers wait for seconds but
-    /// get a token.
+    /// Up to three attempts, and more until half of the time limit has passed: callers wait, and
+    /// the slot holds no token. If the server restarts, they get a token after a few seconds
+    /// instead of an error.
     Many,
 }
 
@@ -41,8 +41,8 @@ impl Attempts {
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The cool-downs after consecutive failures: each is twice as long as the one before it, up to the
-/// longest.
+/// The cool-downs after consecutive failures: each is twice as long as the previous one, up to a
+/// maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoolDownRange {
     first: Duration,
@@ -54,8 +54,8 @@ pub const LONG_COOL_DOWN: CoolDownRange = CoolDownRange {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(30),
 };
-/// The cool-downs after transient failures. They are short because a portal must recover soon after
-/// Keycloak, and because the first cool-down must be over when a caller tries again after a second.
+/// The cool-downs after transient failures. They are short so that a portal recovers soon after
+/// Keycloak. The first one must have ended when a caller tries again after a second.
 pub const SHORT_COOL_DOWN: CoolDownRange = CoolDownRange {
     first: Duration::from_millis(500),
     longest: Duration::from_secs(5),
@@ -65,7 +65,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 const COOL_DOWN_JITTER: f64 = 0.25;
 
 /// Returns the wait after attempt number `attempt`, counted from 1: a random time between half of a
-/// limit and the whole limit. The limit starts at 200 ms and doubles up to 1 s.
+/// limit and the whole limit. The limit starts at 200 ms and doubles after each attempt, to a
+/// maximum of 1 s.
 #[must_use]
 pub fn wait_after(attempt: u32, jitter: f64) -> Duration {
     let part = 0.5 + 0.5 * jitter.clamp(0.0, 1.0);

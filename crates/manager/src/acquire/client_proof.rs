@@ -16,9 +16,9 @@ use oauth::{
 };
 use transport::Transport;
 
-/// The time for which an acquisition repeatedly reads a credential file when the server refuses a
-/// credential that it accepted before. This time covers a rotation that reaches the server a moment
-/// before the file.
+/// How long an acquisition keeps reading a credential file again after the server refuses a
+/// credential that it accepted before. A rotation may reach the server a moment before it reaches
+/// the file.
 const TIME_OF_READS_AGAIN: Duration = Duration::from_millis(600);
 
 const PAUSE_BETWEEN_READS: Duration = Duration::from_millis(50);
@@ -45,7 +45,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let left_at_end = left_at_end.max(PAUSE_BETWEEN_READS.saturating_mul(2));
         while self.left(start) > left_at_end {
             tokio::time::sleep(PAUSE_BETWEEN_READS).await;
-            // A file may be missing for a moment during its replacement.
+            // A file may be missing for a moment while it is being replaced.
             match self.credential_again(progress).await {
                 Ok(fresh) if !fresh.is_same_as(refused) => return Some(fresh),
                 _ => {}

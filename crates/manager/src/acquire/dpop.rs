@@ -1,4 +1,4 @@
-//! The DPoP proofs of token requests (RFC 9449 §5), and the nonces of the server (§8).
+//! The DPoP proofs in token requests (RFC 9449 §5), and the server's nonces (§8).
 
 use super::attempt::{Exchange, Failure};
 use super::{Acquisition, AcquisitionProgress};
@@ -8,8 +8,8 @@ use oauth::{HeaderSecret, ProofClaims, Redactor, TokenEndpoint, TokenRequest, ta
 use transport::Transport;
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
-    /// Sends a token request, and sends it once more if the server refuses its proof only because
-    /// the proof lacks a nonce. The repetition does not count as an attempt.
+    /// Sends a token request, and sends it a second time if the server demands a nonce in the
+    /// proof. The second request does not count as an attempt.
     pub(super) async fn token_exchange<R>(
         &self,
         pass: &mut T::Pass,

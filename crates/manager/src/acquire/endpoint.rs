@@ -91,7 +91,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
             return Ok(ResolvedEndpoint::Remembered(metadata));
         }
         let found = Box::pin(self.discover(issuer, identity, &redactor(), progress)).await;
-        // The next attempt uses the earlier document.
+        // If the read failed, the next attempt uses the earlier document.
         let metadata = found.inspect_err(|_| self.setup.server.stop_doubting())?;
         Ok(ResolvedEndpoint::Read(metadata))
     }
@@ -126,8 +126,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Ok(metadata)
     }
 
-    /// Warns of an authentication method that the document does not list. This is not an error,
-    /// because the method may still work, as it does for Keycloak's federated clients.
+    /// Warns if the document does not list the authentication method. This is not an error, because
+    /// the method may still work, as it does for Keycloak's federated clients.
     fn warn_of_method(&self, metadata: &Metadata) {
         let method = self.setup.config.grant.authentication;
         let Some(listed) = &metadata.methods else {

@@ -1,10 +1,11 @@
 //! Limits the token exchanges that the server refuses, so that callers with invalid user tokens
 //! cannot turn each of their requests into a token request.
 //!
-//! Until the first refusal, only the transport limits the exchanges in progress: with a limit of ten,
-//! a thousand users with valid tokens who sign in again after a restart would wait in turn. A first
-//! burst of invalid tokens therefore costs as many requests as the transport sends at once. After a
-//! refusal, further exchanges wait rather than fail until the server has refused ten of them.
+//! Until the first refusal, only the transport limits the exchanges in progress. Otherwise, a
+//! thousand users with valid tokens would have to wait in turn after a restart. A first burst of
+//! invalid tokens can therefore cause as many requests as the transport sends at once. After a
+//! refusal, the refusals of the last second and the exchanges in progress may not exceed ten
+//! together. Other exchanges wait, and fail once the server has refused ten.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,16 +28,16 @@ pub(crate) struct Exchanges {
 
 #[derive(Default)]
 struct State {
-    /// When the server refused the last exchanges, the oldest first.
+    /// The times of the last refusals, oldest first.
     refusals: VecDeque<Moment>,
     in_progress: usize,
 }
 
-/// The answer to an exchange that would begin.
+/// Whether an exchange may begin.
 pub(super) enum Admission<'a> {
     Begun(ExchangeGuard<'a>),
-    /// The server may refuse the exchanges in progress, and one more would exceed the limit. The
-    /// next refusal leaves the window after this time.
+    /// If the server refused all exchanges in progress, one more would exceed the limit. The oldest
+    /// refusal leaves the window after this time.
     Busy(Duration),
     /// The server has refused too many exchanges. The limit ends after this time.
     Refused(Duration),

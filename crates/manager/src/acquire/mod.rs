@@ -74,10 +74,10 @@ pub(super) trait Flight: Sync {
 /// The result of an acquisition.
 pub(super) struct Acquired {
     pub(super) result: Result<Token, Error>,
-    /// The number of token requests, without repetitions after a lost connection.
+    /// The number of token requests, not counting repetitions after a lost connection.
     pub(super) requests: u32,
     pub(super) took: Duration,
-    /// Why the lifetime is an assumption, if it is one.
+    /// Why the token's lifetime is doubtful, if it is.
     pub(super) warning: Option<LifetimeWarning>,
     pub(super) trouble: TroubleChange,
 }
@@ -88,8 +88,8 @@ pub(super) enum TroubleChange {
     None,
     /// The acquisition succeeded and ended the trouble.
     Ended,
-    /// The acquisition failed, but its error does not count for the shared [`Trouble`]: another
-    /// acquisition has failed in the same way, or says more about the server.
+    /// The acquisition failed, but its error does not count towards the shared [`Trouble`]: another
+    /// acquisition has failed in the same way, or knows more about the server.
     Repeated,
 }
 
@@ -110,7 +110,7 @@ impl Acquired {
 enum Ending {
     /// The acquisition failed.
     Failed(Failure),
-    /// The acquisition sent no request, because another acquisition failed with this error.
+    /// The acquisition sent no further request, because another acquisition failed with this error.
     Suppressed(Error),
 }
 
@@ -274,7 +274,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let mut grant = Box::pin(self.with_assertion(progress)).await?;
         self.pass_trouble(progress).await?;
         let mut credential = self.credential(request, progress).await?;
-        // The server may repeat a secret that it refused, so the redactor covers that secret as
+        // The server's answer may quote the refused secret, so the redactor covers that secret as
         // well.
         let mut refused = None;
         let mut made = AttemptsMade {
@@ -318,8 +318,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         }
     }
 
-    /// Decides whether the acquisition ends with an attempt or makes another one. `may_reload` says
-    /// whether the acquisition has not yet replaced its credential.
+    /// Decides whether the acquisition ends after this attempt or makes another one. `may_reload`
+    /// says whether the acquisition has not yet replaced its credential.
     fn after(
         &self,
         ended: Result<(Moment, TokenResponse), Failure>,

@@ -19,7 +19,7 @@ use crate::token_manager::Setup;
 use oauth::{ClientAuthentication, TokenEndpoint, revocation_request};
 use transport::Transport;
 
-/// The time limit of all revocations together.
+/// The time limit for all revocations together.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// The tokens to revoke, and the state that their requests need.
@@ -75,7 +75,7 @@ impl<C: Clock, T: Transport> Revocation<C, T> {
         let all = async {
             tokio::join!(work(), work(), work(), work(), work(), work(), work(), work());
         };
-        // The tokens that are left after the limit end with their lifetimes.
+        // Tokens that are not revoked in time stay valid until they expire.
         let is_late = tokio::time::timeout(LIMIT, all).await.is_err();
         let Progress {
             revoked, failure, ..
@@ -166,7 +166,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     /// the endpoint next to Keycloak's token endpoint.
     fn revocation_endpoint(&self, resolved: &ResolvedEndpoint<'_>) -> Result<TokenEndpoint, Error> {
         let config = &self.setup.config;
-        // An endpoint for clients with a certificate has another host or port.
+        // The listed endpoint does not serve clients with a certificate, which use another host or
+        // port.
         let has_alias = config.grant.authentication == ClientAuthentication::TlsClientAuth;
         let metadata = self.setup.server.last().filter(|_| !has_alias);
         let listed = metadata.and_then(|metadata| metadata.revocation_endpoint.clone());

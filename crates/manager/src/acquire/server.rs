@@ -29,7 +29,7 @@ struct Found {
     metadata: Arc<Metadata>,
     /// When an acquisition read the document.
     read: Moment,
-    /// Whether the endpoint does not exist or is unreachable, so that an acquisition reads the
+    /// Whether the endpoint proved missing or unreachable, so that the next acquisition reads the
     /// document again.
     is_doubted: bool,
 }
@@ -60,8 +60,8 @@ impl KnownServer {
         *self.nonce.lock() = Some((endpoint.origin(), nonce.into()));
     }
 
-    /// Returns the scope of a token in the memory of the previous token's scope, if the scopes are
-    /// equal: most tokens of a client have the same scope.
+    /// Returns the scope of a token. Reuses the memory of the previous token's scope if both are
+    /// equal, because most tokens of a client have the same scope.
     pub(crate) fn shared_scope(&self, scope: &str) -> Arc<str> {
         let mut last = self.scope.lock();
         if let Some(last) = last.as_ref().filter(|last| ***last == *scope) {
@@ -90,7 +90,7 @@ impl KnownServer {
         }
     }
 
-    /// Keeps a doubted document, because no acquisition could read another one.
+    /// Keeps using a doubted document, because an attempt to read it again failed.
     pub(crate) fn stop_doubting(&self) {
         if let Some(found) = &mut *self.found.lock() {
             found.is_doubted = false;

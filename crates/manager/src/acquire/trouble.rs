@@ -1,12 +1,12 @@
 //! A failure that affects every request of a client: the server is unreachable or overloaded, or it
 //! refuses the client ([`Error::is_shared`]).
 //!
-//! A manager and its derived managers share this state, so that an outage costs the server the
-//! requests of one manager, no matter how many tokens the client needs. One acquisition, the probe,
-//! finds out whether the trouble has ended; the others wait for the probe within their own
-//! deadlines. The first acquisition that fails becomes the probe while it tries again. After the
-//! shared cool-down, the first acquisition to start becomes the probe. A success of any request
-//! ends the trouble.
+//! A manager and its derived managers share this state. During an outage, they therefore send the
+//! server about as many requests as a single manager would, no matter how many tokens the client
+//! needs. One acquisition, the probe, finds out whether the trouble has ended; the others wait for
+//! the probe within their own deadlines. The first acquisition that fails becomes the probe while
+//! it tries again. After the shared cool-down, the first acquisition to start becomes the probe.
+//! Any successful request ends the trouble.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) struct Trouble {
 
 #[derive(Default)]
 struct State {
-    /// The cool-down after the last acquisition that failed; `None` without trouble.
+    /// The cool-down after the last acquisition that failed; `None` if there is no trouble.
     cool_down: Option<Arc<CoolDown>>,
     probe: Option<AcquisitionId>,
 }
@@ -63,7 +63,8 @@ impl Trouble {
         self.state.lock().cool_down.clone()
     }
 
-    /// Waits until the acquisition may send a request. Fails with the error of the shared cool-down.
+    /// Waits until the acquisition may send a request. Fails with the error of the shared
+    /// cool-down.
     pub(super) async fn pass(
         &self,
         now: impl Fn() -> Moment,
@@ -94,7 +95,7 @@ impl Trouble {
     }
 
     /// Records that an acquisition failed in a way that all requests share. The failure counts
-    /// unless another acquisition is the probe or the cool-down is in effect already. Returns
+    /// unless another acquisition is the probe or the cool-down is already in effect. Returns
     /// whether the failure counts.
     pub(super) fn failed(
         &self,

@@ -1,11 +1,11 @@
 //! Obtains the client's credential from its configured source.
 //!
-//! It also calls a derived manager's assertion function (JWT authorization grant), to which the
-//! rules for the secret function apply too.
+//! Also calls a derived manager's assertion function (JWT authorization grant).
 //!
-//! A secret function runs on the JavaScript thread, and overlapping acquisitions share one call. An
-//! acquisition abandons a call that does not settle in time, and ignores its late result. Every
-//! acquisition reads the credential files again.
+//! Both functions run on the JavaScript thread. Overlapping acquisitions share a call to the secret
+//! function, but each makes its own call to the assertion function. An acquisition abandons a call
+//! that does not settle in time, and ignores its late result. Every acquisition reads the
+//! credential files again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -320,7 +320,7 @@ impl<'a> CredentialFile<'a> {
         Ok(file)
     }
 
-    /// Returns the text without one trailing newline.
+    /// Returns the text without its trailing newline, if it has one.
     fn line(&self) -> &str {
         let text = self.text.as_str();
         text.strip_suffix('\n')

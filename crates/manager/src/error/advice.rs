@@ -3,10 +3,9 @@
 use crate::config::{Config, Target};
 use oauth::{ClientAuthentication, ProtocolFault};
 
-/// Returns the advice for an OAuth error. Keycloak uses the codes differently from RFC 6749: a
-/// wrong secret is `unauthorized_client`, an unknown client is `invalid_client`, and both have
-/// status 401.
-/// Returns `None` for an unknown error.
+/// Returns the advice for an OAuth error, or `None` for an unknown one. Keycloak uses the codes
+/// differently from RFC 6749: a wrong secret is `unauthorized_client`, an unknown client is
+/// `invalid_client`, and both have status 401.
 pub(super) fn oauth_advice(
     error: &str,
     description: Option<&str>,

@@ -115,8 +115,8 @@ impl Error {
         )
     }
 
-    /// Returns the error for a missing or incomplete answer. A lost kept connection is an error
-    /// only if its replacement was lost too.
+    /// Returns the error for a missing or incomplete answer. The loss of a reused connection is an
+    /// error only if the new connection was lost too.
     #[must_use]
     pub fn from_transport(
         what: &str,

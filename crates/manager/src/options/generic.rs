@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use super::{Given, Options};
 
-/// The maximum number of seconds or milliseconds, to which the parser lowers larger numbers. In
-/// milliseconds, it is about 49 days.
+/// The maximum number of seconds or milliseconds. The parser lowers larger numbers to this maximum,
+/// which is about 49 days in milliseconds.
 const LARGEST_NUMBER: f64 = u32::MAX as f64;
 
 /// A non-empty string.

@@ -74,8 +74,8 @@ impl Options<'_> {
     }
 }
 
-/// Reports the faults of a resource that is not one of the options. The options do not contain its
-/// origin, so this function accepts plain http only on loopback.
+/// Reports the faults of a resource that the user passed to `withResource`. The options do not name
+/// its origin, so this function accepts plain http only on loopback.
 pub fn check_resource(resource: Given, faults: &mut Faults) {
     let endpoint = match &resource {
         Given::Record(members) => members.iter().find_map(|(name, value)| match value {

@@ -62,7 +62,7 @@ pub(super) struct CachedToken {
     /// Whether the next token replaces this one in any case, because the configured client, server
     /// or scope has changed.
     pub(super) is_outdated: bool,
-    /// The age before which a minimum validity that this token misses causes no request.
+    /// Until the token reaches this age, a missed minimum validity causes no request.
     minimum_pause: Nanos,
     /// Whether the slot has already reported the missed minimum.
     has_warned: bool,
@@ -77,15 +77,14 @@ pub(super) struct CachedToken {
 struct Successor {
     token: Arc<Token>,
     arrival: Moment,
-    /// The time after which the slot adopts the token at the latest: half of the remaining time of
-    /// the held token.
+    /// The maximum time before the slot adopts the token: half of the held token's remaining time.
     longest: Duration,
-    /// The random value for the refresh time of the token.
+    /// The random value for the token's refresh time.
     jitter: f64,
 }
 
 impl Successor {
-    /// Returns the time until the slot adopts the token without a further event.
+    /// Returns the time after which the slot adopts the token if nothing else happens.
     fn settles_in(&self, now: Moment) -> Duration {
         let by_age = SETTLED_AGE.saturating_sub(self.token.age(now));
         by_age.min(self.longest.saturating_sub(now.since(self.arrival)))
@@ -108,12 +107,12 @@ impl CachedToken {
         }
     }
 
-    /// Returns the age at which the token, while in use, becomes due for a refresh without a caller.
+    /// Returns the age from which a token in use is refreshed without a caller.
     pub(super) fn early(&self) -> Duration {
         self.early.into()
     }
 
-    /// Returns the age at which a caller's use starts a refresh.
+    /// Returns the age from which a caller that takes the token starts a refresh.
     pub(super) fn due(&self) -> Duration {
         self.due.into()
     }
@@ -182,9 +181,9 @@ impl CachedToken {
     }
 
     /// Records the outcome of a request made for this minimum. Pauses further requests of this kind
-    /// if the token does not meet the minimum with some margin. The pause of a new token starts
-    /// with the life of the token; the pause of a token that the slot already held starts now.
-    /// Returns whether to warn.
+    /// if the token does not meet the minimum with some margin. For a new token, the pause starts
+    /// with the token's life. For a token that the slot already held, it starts now. Returns
+    /// whether to warn.
     pub(super) fn weigh(&mut self, now: Moment, minimum: Duration, is_new: bool) -> bool {
         let age = self.token.age(now);
         let life = self.token.life;

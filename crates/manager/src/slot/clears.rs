@@ -13,7 +13,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// The clears of one manager since the last ten seconds without such a call.
+/// The calls to clear one manager since the last ten seconds without such a call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clears(Option<Box<Burst>>);
 

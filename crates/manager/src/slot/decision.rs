@@ -25,8 +25,8 @@ pub enum Call {
     /// A new token, even if the slot holds a valid one. The manager must send the request for this
     /// token after the call.
     Forced,
-    /// Like [`Self::Forced`], for a caller that has already waited for a request from before its
-    /// call.
+    /// Like [`Self::Forced`], for a caller that has already waited for a flight that sent its
+    /// request before the call.
     ForcedAgain,
 }
 
@@ -82,7 +82,7 @@ pub struct NewFlight {
     /// Whether the flight sends its request at least a second after the last successful request:
     /// the lifetimes that a server grants must not cause more than one request per second.
     pub is_paced: bool,
-    /// Whether the flight may use a token of the shared store.
+    /// Whether the flight may use a token from the shared store.
     pub reads_store: bool,
 }
 
@@ -199,8 +199,8 @@ pub enum Storage {
     /// The token replaces the held token as soon as the new one is old enough. No caller waited for
     /// it.
     Settling,
-    /// The slot does not keep the token: the flight was detached, the token would expire before the
-    /// held one or arrived in the unused last part of its lifetime, or no token arrived.
+    /// The slot does not keep a token: none arrived, the flight was detached, the token would
+    /// expire before the held one, or it arrived in the unused last part of its lifetime.
     NotKept,
     /// The slot does not keep the token, because the token had already expired on arrival. The
     /// waiters still receive it, because the acquisition has already requested a second token.
@@ -213,7 +213,7 @@ pub enum Invalidation {
     /// The slot held the token and dropped it.
     Dropped,
     /// The slot holds the token and kept it: a cool-down is in effect, the last drop is too recent,
-    /// or the budget of drops is empty.
+    /// or the drop budget is exhausted.
     Kept,
     /// The slot does not hold the token.
     Ignored,

@@ -58,9 +58,9 @@ impl Dropped {
         }
     }
 
-    /// Whether the slot must not use a token from the store: it dropped this token, or the server
-    /// granted it before the last drop. The monotonic clock decides, because a step of the wall clock
-    /// must not make every token of the store look too old.
+    /// Whether the slot must not use a token from the store: the slot dropped this token, or the
+    /// server granted it before the last drop. The monotonic clock decides, because a step of the
+    /// wall clock must not make every token in the store look too old.
     pub(super) fn refuses(&self, token: &Token) -> bool {
         self.0.as_ref().is_some_and(|drops| {
             let hash = hash_of(token);

@@ -35,8 +35,8 @@ impl Slot {
 
     /// Takes the token that the shared store returned to a flight. Returns `None` if the flight has
     /// to ask the server: a caller forced a refresh, the flight is detached, the slot has dropped
-    /// this token, or the token does not live longer than the held one or misses a caller's minimum.
-    /// The token says nothing about the server, so a cool-down and its failures stay.
+    /// this token, the token does not live longer than the held one, or it misses a caller's
+    /// minimum. The token says nothing about the server, so a cool-down and its failures stay.
     pub fn land_stored(
         &mut self,
         now: Moment,
@@ -294,7 +294,8 @@ impl Slot {
     }
 
     /// Ends the current flight if it has this id. A detached flight does not change the state here,
-    /// but its success ends the cool-down, and its failure starts one unless a later flight has begun.
+    /// but its success ends the cool-down, and its failure starts one unless a later flight has
+    /// begun.
     fn end_flight(&mut self, id: FlightId) -> Option<CurrentFlight> {
         let (next, flight) = match std::mem::replace(&mut self.state, State::Closed) {
             State::Fetching(flight) if flight.id == id => (State::Empty, Some(flight)),

@@ -60,7 +60,7 @@ struct CurrentFlight {
     is_awaited: bool,
     /// Whether the flight has sent its request.
     is_sent: bool,
-    /// Whether a caller of the flight forced a refresh, so that only the server can answer it.
+    /// Whether a caller of the flight forced a refresh, so that it needs a token from the server.
     is_forced: bool,
     /// The largest minimum validity that a waiter requested.
     minimum: Option<Duration>,
@@ -70,7 +70,7 @@ struct CurrentFlight {
 #[derive(Clone, Debug)]
 pub struct Slot {
     refreshes_in_background: bool,
-    /// How the refreshes of managers with the same request spread over time.
+    /// How managers with the same request spread their refreshes over time.
     spread: Spread,
     state: State,
     /// The cool-down after failures that concern this request alone.
@@ -109,8 +109,8 @@ impl Slot {
         }
     }
 
-    /// Makes the slot share its token with other managers through a store, or stop doing so. Call
-    /// this function before the slot holds a token.
+    /// Sets whether the slot shares its token with other managers through a store. Call this
+    /// function before the slot holds a token.
     #[must_use]
     pub const fn sharing(mut self, is_shared: bool) -> Self {
         self.spread = if is_shared {
@@ -202,8 +202,8 @@ impl Slot {
     }
 
     /// Drops the held token if this route rejected it, unless a cool-down is in effect, the last
-    /// drop is too recent, or the budget of drops is empty. Also detaches a flight that started
-    /// earlier. If there is a successor, adopts it immediately.
+    /// drop is too recent, or the drop budget is exhausted. Also detaches the current flight. If
+    /// there is a successor, adopts it immediately.
     pub fn invalidate(&mut self, now: Moment, rejected: &str, route: RouteId) -> Invalidation {
         self.advance(now);
         if !self.holds(rejected) {
@@ -261,14 +261,14 @@ impl Slot {
         }
     }
 
-    /// Drops the held token, because the server has refused its subject token as ended. This
-    /// refusal shows that the rejections of the token were right.
+    /// Drops the held token, because the server has refused its subject token as no longer valid.
+    /// The refusal shows that routes were right to reject the held token.
     pub fn subject_ended(&mut self, now: Moment) {
         self.drop_token(now);
         self.rejections.were_right();
     }
 
-    /// Swaps the slot's budget of drops with `budget`, which a manager shares with its derived
+    /// Swaps the slot's drop budget with `budget`, which a manager shares with its derived
     /// managers. The manager calls this function before and after a rejection or an acceptance.
     pub const fn swap_budget(&mut self, budget: &mut RouteBudget) {
         self.rejections.swap_budget(budget);
@@ -286,8 +286,8 @@ impl Slot {
 
     /// Creates the slot for a changed configuration, without a cool-down. If the change concerns
     /// the token, the client or the server, the new slot makes the held token due for immediate
-    /// replacement and serves it until then. Flights in progress stay with this slot as detached
-    /// flights, so neither slot stores their tokens. Discards a successor.
+    /// replacement, and serves it until the new token arrives. Flights in progress stay with this
+    /// slot as detached flights, so neither slot stores their tokens. Discards a successor.
     #[must_use]
     pub fn hand_over(
         &mut self,

@@ -3,9 +3,9 @@
 //!
 //! Each route has its own spacing: after a drop, the route cannot cause another drop until the
 //! spacing has passed since the slot adopted the replacement. The spacing doubles with each further
-//! drop. All routes together share a budget. A part of the budget is reserved for routes that have
-//! rejected no replacement, so that a route that rejects every token cannot prevent another route
-//! from getting a new token.
+//! drop. All routes share one budget. Part of it is reserved for routes that have rejected no
+//! replacement, so that a route that rejects every token cannot prevent another route from getting
+//! a new token.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) struct Rejections {
     budget: RouteBudget,
 }
 
-/// The budget of drops. A manager and its derived managers share one budget: see
+/// The drop budget. A manager and its derived managers share one budget: see
 /// [`Slot::swap_budget`](super::Slot::swap_budget).
 #[derive(Clone, Debug, Default)]
 pub struct RouteBudget(Option<Box<Spending>>);
@@ -43,7 +43,7 @@ pub struct RouteBudget(Option<Box<Spending>>);
 #[derive(Clone, Debug)]
 struct Spending {
     spent: u32,
-    /// When the current minute of the refill began.
+    /// When the current refill interval began.
     refilled: Moment,
 }
 
@@ -99,8 +99,8 @@ struct Route {
     accepted: Option<Moment>,
     /// Whether the route rejected the held token.
     has_rejected: bool,
-    /// Whether the route still owes the budget the unit that its last drop cost. An acceptance
-    /// returns the unit.
+    /// Whether the unit that the route's last drop cost is still missing from the budget. An
+    /// acceptance returns the unit.
     owes_unit: bool,
 }
 
@@ -114,7 +114,7 @@ impl Route {
             .is_some_and(|replaced| now.since(replaced) < self.spacing())
     }
 
-    /// Whether the route has accepted the held token for the time of its spacing and has not
+    /// Whether the route first accepted the held token at least one spacing ago and has not
     /// rejected it.
     fn is_healed(&self, now: Moment) -> bool {
         let heals = |accepted| now.since(accepted) >= self.spacing();

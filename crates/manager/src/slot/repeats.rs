@@ -13,7 +13,8 @@ use crate::clock::Moment;
 #[derive(Clone, Default)]
 pub(super) struct Repeats {
     newest: Option<FirstLife>,
-    /// Most slots store only one token before they end, so this life has its own memory.
+    /// Most slots store only one token before they end, so memory for this life is allocated on
+    /// demand.
     oldest: Option<Box<FirstLife>>,
 }
 

@@ -13,10 +13,10 @@ use crate::clock::Nanos;
 const LONGEST_MARGIN: Duration = Duration::from_secs(1);
 /// The fraction of the soft age after which a refresh may start without a caller.
 const EARLIEST_REFRESH: f64 = 0.91;
-/// The mean time by which a manager that shares a store refreshes before the soft age, as a
-/// fraction of that age: `SHORT_LEAD` for short lifetimes, `LEAD` for all others. The distribution
-/// is exponential, so one manager starts well before the next one, however many managers there are,
-/// and the others take its token from the store.
+/// The mean lead of a manager that shares a store: how long before the soft age it refreshes, as a
+/// fraction of that age. `SHORT_LEAD` applies to short lifetimes, and `LEAD` to all others. The
+/// leads are exponentially distributed, so the first manager starts well before the next one,
+/// however many there are, and the others take its token from the store.
 const SHORT_LEAD: f64 = 0.05;
 const LEAD: f64 = 0.02;
 /// The lifetime below which `SHORT_LEAD` applies, so that the lead exceeds the duration of a
@@ -37,16 +37,16 @@ const EXPIRED_SUBJECT_LIFE: Duration = Duration::from_secs(10);
 const OPAQUE_SUBJECT_LIFE: Duration = Duration::from_mins(1);
 /// The minimum time between the starts of two background refreshes.
 pub const REFRESH_SPACING: Duration = Duration::from_secs(1);
-/// The minimum time between two requests that the server's lifetimes cause.
+/// The minimum time between two requests that are due to the lifetimes that the server grants.
 pub const PACE: Duration = Duration::from_secs(1);
-/// The shortest pause before the slot requests a missed minimum again; the pause is otherwise a
-/// tenth of the token's life.
+/// The shortest pause before the slot requests a missed minimum again. The pause is a tenth of the
+/// token's life if that is longer.
 const SHORTEST_MINIMUM_PAUSE: Duration = Duration::from_secs(5);
 
-/// How the refreshes of managers with the same request spread over time.
+/// How managers with the same request spread their refreshes over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
-    /// Each manager has its own token: the refreshes are far apart.
+    /// Each manager has its own token: the refreshes are spread evenly.
     Alone,
     /// The managers share tokens: one manager refreshes before the others.
     Shared,
@@ -70,7 +70,7 @@ impl Life {
         Self::of(granted, hard, soft)
     }
 
-    /// Creates a life from the ages that the methods with these names return.
+    /// Creates a life from the values that the methods of the same names return.
     #[must_use]
     pub fn of(granted: Duration, hard: Duration, soft: Duration) -> Self {
         Self {

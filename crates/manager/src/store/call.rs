@@ -42,7 +42,7 @@ pub enum StoreAnswer {
     Failed(Option<String>),
 }
 
-/// A call for the thread that makes it. A dropped call ends without an answer.
+/// A call to the store, which the JavaScript thread makes. A dropped call ends without an answer.
 #[derive(Debug)]
 pub struct StoreCall {
     /// The command for the store.

@@ -23,8 +23,8 @@ pub enum Fault {
     Refused,
 }
 
-/// The number of successive errors that open the circuit. A single error may concern one entry
-/// only, for example because its value is damaged.
+/// The number of consecutive errors that open the circuit. A single error may affect only one
+/// entry, for example because its value is corrupted.
 const MOST_ERRORS: u32 = 2;
 /// The number of failed probes after which the manager makes the store replace its client.
 const PROBES_PER_CLIENT: u32 = 2;

@@ -60,7 +60,7 @@ pub(crate) struct SharedStore {
     calls: Semaphore,
     /// The entries that the manager is writing, each with its next command, if any.
     writes: Mutex<HashMap<EntryKey, Option<Command>>>,
-    /// The number of failed calls, over all configurations of the manager.
+    /// The number of failed calls, across all configurations of the manager.
     failures: Arc<AtomicU64>,
 }
 
@@ -276,8 +276,8 @@ impl SharedStore {
 }
 
 impl StoreEntry {
-    /// Returns the entry's token. A failure of the store counts as a miss, as does an entry that no
-    /// manager with the same secret has written.
+    /// Returns the entry's token. A failure of the store counts as a miss, as does an entry written
+    /// without this manager's secret.
     pub(crate) async fn read(
         &self,
         clock: &dyn Clock,
@@ -336,7 +336,8 @@ impl StoreEntry {
         }
     }
 
-    /// Deletes the entry after a write in progress, because that write would restore the entry.
+    /// Deletes the entry. If a write is in progress, waits for it, because it would restore the
+    /// entry.
     pub(crate) async fn delete(&self, events: &Arc<dyn EventSink>) {
         let command = Command::Delete(self.key.clone());
         self.write_in_turn(events, command).await;

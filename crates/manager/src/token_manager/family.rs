@@ -170,9 +170,9 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     /// Closes the manager and its derived managers as [`Manager::close`] does, but first takes
-    /// their tokens, except for those in the shared store, and revokes them in the background. Returns whether the managers hold a token
-    /// to revoke; the manager then sends log lines until
-    /// [`Event::RevocationEnded`](crate::Event::RevocationEnded).
+    /// their tokens, except for those in the shared store, and revokes the taken tokens in the
+    /// background. Returns whether there is a token to revoke. If so, the manager sends log lines
+    /// until [`Event::RevocationEnded`](crate::Event::RevocationEnded).
     pub fn revoke(&self) -> bool {
         let now = self.host.clock.now();
         let tokens: Vec<_> = {

@@ -26,13 +26,13 @@ use crate::store::{SharedStore, StoreEntry};
 use oauth::{Grant, TraceParent};
 use transport::Transport;
 
-/// The number of different warnings that the managers of a configuration log, once each.
+/// The maximum number of different warnings that the managers of a configuration log.
 const MAX_WARNINGS: usize = 256;
 
 /// The parts that a manager shares with its derived managers, and that every flight of these
-/// managers uses. Each manager has its own slot, and with it its own token, flights, rejections of
-/// routes and cool-down after failures that concern its request alone. A changed configuration
-/// creates a new setup.
+/// managers uses. Each manager has its own slot, which holds its token, its flights, its routes'
+/// rejections, and its cool-down after failures that concern only its own request. A changed
+/// configuration creates a new setup.
 pub(crate) struct Setup<T> {
     pub(crate) config: Config,
     pub(crate) credentials: CredentialProvider,
@@ -41,9 +41,9 @@ pub(crate) struct Setup<T> {
     pub(crate) trouble: Trouble,
     pub(crate) exchanges: Exchanges,
     store: Option<Arc<SharedStore>>,
-    /// The number of failed calls to the store, over all configurations.
+    /// The number of failed calls to the store, across all configurations.
     pub(super) store_failures: Arc<AtomicU64>,
-    /// The budget of tokens that routes may drop.
+    /// The drop budget that the managers share.
     pub(super) budget: Arc<Mutex<RouteBudget>>,
     /// Hashes of the warnings that the managers have logged. The managers log each warning only
     /// once.
@@ -92,7 +92,7 @@ impl<T> Setup<T> {
         }
     }
 
-    /// Returns the entry of the shared store for this grant, if the manager shares its token.
+    /// Returns the shared store's entry for this grant, if the manager shares its token.
     pub(super) fn entry(&self, grant: &Grant) -> Option<StoreEntry> {
         let store = self.store.as_ref()?;
         let is_shared = self.config.shares(&grant.grant_type);
@@ -212,7 +212,7 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         self.end(acquired).zip(entry)
     }
 
-    /// Ends the flight with the token of the shared store. If the manager cannot use that token,
+    /// Ends the flight with the token from the shared store. If the manager cannot use that token,
     /// returns the time that the store took.
     async fn read_store(&self, entry: &StoreEntry) -> Option<Duration> {
         let clock = &*self.manager.host.clock;

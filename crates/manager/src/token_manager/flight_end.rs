@@ -1,5 +1,5 @@
-//! The ends of flights: the slot stores the result, the waiters hear of it, and the shared store
-//! loses a token that must not be used any more.
+//! The end of a flight: the slot stores the result, the waiters receive it, and the shared store
+//! deletes a token that must not be used any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ struct Effort {
 }
 
 impl<C: Clock, T: Transport> Manager<C, T> {
-    /// Stores the result of a flight and notifies its waiters. Returns the token that other
-    /// managers may use as well: the slot has stored the token, and its lifetime is certain.
+    /// Stores the result of a flight and notifies its waiters. Returns the token if other managers
+    /// may use it as well: the slot has stored it, and its lifetime is certain.
     pub(super) fn end_flight(
         &self,
         flight: FlightId,
@@ -55,7 +55,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         token.filter(|_| is_stored && !is_doubtful)
     }
 
-    /// Ends a flight with a token of the shared store. Returns whether the slot uses the token.
+    /// Ends a flight with a token from the shared store. Returns whether the slot uses the token.
     pub(super) fn end_stored_flight(
         &self,
         flight: FlightId,
@@ -97,8 +97,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         });
     }
 
-    /// Deletes the entry of a dropped token from the shared store, in the background. Other replicas
-    /// write the entry again when they replace their tokens.
+    /// Deletes the entry of a dropped token from the shared store, in the background. Other
+    /// replicas write the entry again when they replace their tokens.
     pub(super) fn delete(&self, entry: Option<StoreEntry>) {
         // A manager without a runtime has started no flight, and therefore holds no token.
         if let (Some(entry), Some(engine)) = (entry, self.host.started_engine()) {

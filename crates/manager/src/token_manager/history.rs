@@ -1,4 +1,5 @@
-//! What a manager remembers of the past: the use of the held token, and the figures of the snapshot.
+//! What a manager remembers of the past: the use of the held token, and the figures of the
+//! snapshot.
 
 use crate::clock::Moment;
 use crate::error::ErrorKind;
@@ -16,7 +17,7 @@ pub(super) struct Usage {
     pub(super) was_handed_out: bool,
 }
 
-/// Counters, without memory for those that are zero in most managers.
+/// Counters. Memory for those that are zero in most managers is allocated on demand.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) hits: f64,
@@ -26,7 +27,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Returns the other counters, for an increment of more than zero.
+    /// Returns the other counters to increment, and allocates them if necessary.
     pub(super) fn others(&mut self) -> &mut Counters {
         self.others.get_or_insert_default()
     }

@@ -143,7 +143,7 @@ impl<T> Inner<T> {
         outcome
     }
 
-    /// Runs a step of the slot with the budget that derived managers share.
+    /// Runs a step of the slot with the drop budget that the managers share.
     fn with_budget<R>(&mut self, step: impl FnOnce(&mut Slot) -> R) -> R {
         let Some(setup) = &self.setup else {
             return step(&mut self.slot);
@@ -186,7 +186,7 @@ impl<T> Inner<T> {
     }
 
     /// Counts a flight that is about to start, and returns its setup. `trace_parent` belongs to the
-    /// present call, which does not start the refreshes.
+    /// current call, so background refreshes do not carry it.
     pub(super) fn prepare_flight(
         &mut self,
         new_flight: NewFlight,
@@ -234,7 +234,7 @@ impl<T> Inner<T> {
             history.latency.add(took);
             match &result {
                 Ok(_) => history.last_success = Some(now),
-                // The present configuration has not failed.
+                // The current configuration has not failed.
                 Err(_) if self.is_replaced => {}
                 Err(error) => history.last_failure = Some(Box::new((now, error.kind()))),
             }
@@ -257,8 +257,8 @@ impl<T> Inner<T> {
         Some(outcome)
     }
 
-    /// Ends a flight with a token of the shared store. Returns the result for its waiters, or `None`
-    /// if the flight has to ask the server.
+    /// Ends a flight with a token from the shared store. Returns the result for its waiters, or
+    /// `None` if the flight has to ask the server.
     pub(super) fn end_stored_flight(
         &mut self,
         now: Moment,
@@ -274,7 +274,7 @@ impl<T> Inner<T> {
         Some(outcome)
     }
 
-    /// Returns the entry of the shared store for a token that the slot has dropped.
+    /// Returns the shared store's entry for a token that the slot has dropped.
     pub(super) fn entry_if(&self, is_dropped: bool) -> Option<StoreEntry> {
         let setup = self.setup.as_ref().filter(|_| is_dropped)?;
         match &self.request {
@@ -295,9 +295,9 @@ impl<T> Inner<T> {
         !std::mem::replace(&mut self.history.lock().has_warned_of_minimum, true)
     }
 
-    /// Applies the changes that time alone causes: the slot adopts a successor, a held token
-    /// expires. Also applies the trouble that other managers of the client have met. The manager
-    /// calls this method before every decision.
+    /// Applies the changes that time alone causes: the slot adopts a successor, or a held token
+    /// expires. Also applies the trouble that other managers of the client have recorded. The
+    /// manager calls this method before every decision.
     pub(super) fn advance(&mut self, now: Moment, hits: f64) {
         if let Some(setup) = &self.setup {
             self.slot.share_trouble(setup.trouble.cool_down());
@@ -349,7 +349,7 @@ impl<T> Inner<T> {
 
     pub(super) fn counters(&self) -> Counters {
         let mut counters = self.history.lock().counts.all();
-        // All managers of a client call the same store, so the parent counts the failures.
+        // All managers of a client call the same store, so only the parent reports its failures.
         if let (Some(setup), None) = (&self.setup, &self.request) {
             #[expect(clippy::cast_precision_loss, reason = "a counter")]
             let failures = setup.store_failures.load(Ordering::Relaxed) as f64;

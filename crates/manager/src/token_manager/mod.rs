@@ -162,7 +162,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
     }
 
     /// Drops the held token if this route rejected it, unless a cool-down is in effect, the last
-    /// drop is too recent, or the budget of drops is empty.
+    /// drop is too recent, or the drop budget is exhausted.
     #[must_use]
     pub fn invalidate(&self, rejected: &str, route: RouteId) -> Invalidation {
         let ((outcome, entry), _) = self.transact(|inner, now| {
@@ -210,11 +210,11 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.delete(entry);
     }
 
-    /// Returns a new proof for a request to a resource server (RFC 9449 §7). `uri` is the URL of the
-    /// request without query and fragment. Returns `None` for a bearer token.
+    /// Returns a new proof for a request to a resource server (RFC 9449 §7). `uri` is the URL of
+    /// the request without query and fragment. Returns `None` for a bearer token.
     ///
     /// # Errors
-    /// The system provides no random numbers.
+    /// Returns an error if the system provides no random numbers.
     pub fn dpop_proof(
         &self,
         method: &str,
@@ -276,8 +276,8 @@ impl<C: Clock, T: Transport> Manager<C, T> {
 
     /// Makes a decision under the lock and carries it out. Under the lock, it plans the flight that
     /// the decision or the passage of time requires, publishes the version and sets the timer.
-    /// Without the lock, it then starts the flight, and wakes JavaScript if JavaScript may hold a
-    /// copy of a dropped token. Returns the version if it represents the held token, otherwise
+    /// After releasing the lock, it starts the flight, and wakes JavaScript if JavaScript may hold
+    /// a copy of a dropped token. Returns the version if it represents the held token, otherwise
     /// [`NO_TOKEN`].
     fn transact<R>(
         &self,
@@ -286,7 +286,7 @@ impl<C: Clock, T: Transport> Manager<C, T> {
         self.transact_in(None, decision)
     }
 
-    /// Does the same for a call with a trace context.
+    /// Like [`Self::transact`], for a call with a trace context.
     fn transact_in<R>(
         &self,
         trace_parent: Option<TraceParent>,

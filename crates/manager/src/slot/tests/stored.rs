@@ -8,7 +8,7 @@ fn sharing(line: Line) -> Line {
 }
 
 impl Line {
-    /// Offers a token of the store to a flight. Returns how the slot stores the token; `None` if
+    /// Offers a token from the store to a flight. Returns how the slot stores the token; `None` if
     /// the slot refuses it.
     fn stored(&mut self, time: u64, flight: NewFlight, token: Token) -> Option<Storage> {
         let landed = self.0.land_stored(at(time), flight.flight, token, 0.0);
