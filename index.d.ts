@@ -624,14 +624,14 @@ export interface KeycloakTokenManagerOptions {
    */
   parameters?: Readonly<Record<string, string>> | undefined;
   /**
-   * Additional headers for token, discovery and revocation requests, for API gateways. The manager
-   * treats the values as secrets. Default: none. The manager refuses `Authorization`, `DPoP`,
-   * `Cookie`, `Host`, `Accept-Encoding`, `Content-*`, `Proxy-*` and headers that control the
-   * connection. A value must consist of printable ASCII characters, without leading or trailing
-   * spaces. The manager sends the headers to the configured origin, and to the token endpoint in
-   * the discovery document if that endpoint uses https. The manager does not redact the values of
-   * `Forwarded` and of `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`, `-Proto` and `-Server`,
-   * because these values are not secret.
+   * Additional headers for token, discovery and revocation requests, such as an API gateway
+   * requires. The manager treats the values as secrets. Default: none. The manager refuses
+   * `Authorization`, `DPoP`, `Cookie`, `Host`, `Accept-Encoding`, `Content-*`, `Proxy-*` and
+   * headers that control the connection. A value must consist of printable ASCII characters,
+   * without leading or trailing spaces. The manager sends the headers to the configured origin, and
+   * to the token endpoint in the discovery document if that endpoint uses https. The manager does
+   * not redact the values of `Forwarded` and of `X-Forwarded-For`, `-Host`, `-Port`, `-Prefix`,
+   * `-Proto` and `-Server`, because these values are not secret.
    */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
@@ -640,7 +640,7 @@ export interface KeycloakTokenManagerOptions {
    */
   tokenExpiryBufferSeconds?: number | undefined;
   /**
-   * Time limit of one acquisition, including all its retries. An integer of at least 1, in
+   * Time limit for one acquisition, including all its retries. An integer of at least 1, in
    * milliseconds. Default: 15000. The limit covers the secret function, DNS, connecting, TLS, and
    * the headers and body of the response.
    */
@@ -671,13 +671,13 @@ export interface KeycloakTokenManagerOptions {
   /**
    * Function that sends token, discovery and revocation requests instead of the native transport;
    * `true` means the global `fetch`. Default: the native transport. Use this option for proxies,
-   * certificates and instrumentation that only JavaScript supports: the function has its own TLS,
-   * connections and proxies, and nock and msw see its requests. The manager looks up the global
-   * `fetch` at each request. The cache, refresh, retries, errors, redaction, limits and
-   * `requestTimeoutMs` work as with the native transport. The function runs on the thread, and in
-   * the `AsyncLocalStorage` context, in which you created the manager. You cannot combine
-   * `tokenFetch` with `proxy`, `ca`, `caFile`, `skipTlsVerify: true` or a client certificate:
-   * configure the function instead. If the function presents a client certificate, set
+   * certificates and instrumentation that are available only in JavaScript. The function manages
+   * its own TLS, connections and proxies, and nock and msw can intercept its requests. The manager
+   * looks up the global `fetch` at each request. The cache, refresh, retries, errors, redaction,
+   * limits and `requestTimeoutMs` work as with the native transport. The function runs on the
+   * thread, and in the `AsyncLocalStorage` context, in which you created the manager. You cannot
+   * combine `tokenFetch` with `proxy`, `ca`, `caFile`, `skipTlsVerify: true` or a client
+   * certificate: configure the function instead. If the function presents a client certificate, set
    * `clientAuthentication: 'tls_client_auth'` and no credential. Some guarantees do not hold with
    * `tokenFetch`: a refresh waits while the event loop is blocked, an open request keeps the
    * process alive, and secrets are on the JavaScript heap. The function, not the manager, limits
@@ -708,12 +708,13 @@ export interface KeycloakTokenManagerOptions {
    */
   dpopKey?: string | PrivateJsonWebKey | undefined;
   /**
-   * Store in which replicas share encrypted tokens, so that one replica requests a token for all of
-   * them. Default: none. Before the manager sends a token request, it looks for a token in the
-   * store. When the server grants a token, the manager writes this token to the store. No call
-   * fails because the store fails or does not answer within 250 ms. The manager never stores a
-   * token that is bound to a generated DPoP key. The manager calls the store's methods on the
-   * thread, and in the `AsyncLocalStorage` context, in which you created the manager.
+   * A store through which replicas share encrypted tokens, so that one replica requests a token for
+   * all of them. Default: none. Before the manager sends a token request, it looks for a token in
+   * the store. When the server grants a token, the manager writes this token to the store. If the
+   * store fails or does not answer within 250 ms, the manager requests the token from the server.
+   * The manager never stores a token that is bound to a generated DPoP key. The manager calls the
+   * store's methods on the thread, and in the `AsyncLocalStorage` context, in which you created the
+   * manager.
    */
   store?: TokenStore | undefined;
   /**
@@ -1065,7 +1066,7 @@ export interface KeycloakTokenAcquisitionMessage extends KeycloakTokenMessage {
 }
 
 /**
- * A message of the channel `keycloak-token-manager:invalidation`.
+ * A message on the channel `keycloak-token-manager:invalidation`.
  *
  * @example
  * ```ts
@@ -1364,11 +1365,11 @@ export class KeycloakTokenManager implements AsyncDisposable {
    * without `this`, so you can pass it to other libraries.
    *
    * - After a 401, `fetch` drops the token as {@link invalidateToken} does and sends the request
-   *   once more with a new token, whatever the HTTP method. `fetch` returns the 401 if the manager
-   *   keeps the token (but see the next point), if the API rejects the new token too, if
-   *   `WWW-Authenticate` requires a remedy other than a new token, or if `fetch` cannot send the
-   *   body again. `fetch` cannot send a stream (`init.body`) again. It can send the body of a
-   *   `Request` again if the body has at most 1 MiB and has ended when the 401 arrives. Do not
+   *   once more with a new token, whatever the HTTP method. `fetch` returns the 401 in these cases:
+   *   the API also rejects the new token; `WWW-Authenticate` requires a remedy other than a new
+   *   token; `fetch` cannot send the body again; or the manager keeps the token, with the exception
+   *   in the next point. `fetch` cannot send a stream (`init.body`) again. It can send the body of
+   *   a `Request` again if the body has at most 1 MiB and has ended when the 401 arrives. Do not
    *   change the body before the response has arrived.
    * - If the manager keeps the token, but the same route accepted this token within the last
    *   minute, `fetch` sends the request once more with the same token. Perhaps only one of the
@@ -1463,8 +1464,8 @@ export class KeycloakTokenManager implements AsyncDisposable {
    */
   withResource(resource: ResourceOptions): DerivedTokenManager;
   /**
-   * Returns a manager that requests other tokens for this client: with other scopes, audiences or
-   * form fields, or with another grant. For equal requests, the method returns the same manager as
+   * Returns a manager that requests different tokens for this client: with its own scopes,
+   * audiences, form fields or grant. For equal requests, the method returns the same manager as
    * long as your program refers to it, so you can call the method for each request. It compares
    * scopes and audiences as sets. The 256 most recently used managers stay even if your program no
    * longer refers to them.

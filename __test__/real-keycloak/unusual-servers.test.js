@@ -1,6 +1,6 @@
 /**
- * A real Keycloak in production mode that answers before it is ready, runs below a path prefix (as
- * before release 17), and sheds load.
+ * A real Keycloak in production mode. It answers before it is ready, sheds load, and serves the
+ * realms under a path prefix, which was the default before release 17.
  */
 'use strict';
 
@@ -27,8 +27,8 @@ const { CLIENT, http, testRefusals } = require('./support/refusals');
 
 const CALLS_PER_SECOND = 20;
 /**
- * The longest `Retry-After` that the manager honours. Keycloak sends the time since its start
- * began, at most a minute, so that clients send fewer requests during a long start.
+ * The longest `Retry-After` that the manager honours. Keycloak sends the time since it began to
+ * start, up to a minute, so that clients send fewer requests during a long start.
  */
 const HONOURED_MS = 30_000;
 /** The delay to allow for on a busy machine. */

@@ -1,8 +1,9 @@
 'use strict';
 
 // Opens a store and makes the calls that the test sends, one in each line: `["get", "key"]`. Prints
-// the outcome of each call within a manager's time limit. `["end"]` closes the client, if the
-// application owns the client; the program then ends as soon as no handle keeps it running.
+// the outcome of each call, which must end within a manager's time limit. `["end"]` closes the
+// client, if the application owns the client; the program then ends as soon as no handle keeps it
+// running.
 
 const readline = require('node:readline');
 const { tell } = require('../programs/program.js');

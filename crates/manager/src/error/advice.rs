@@ -71,7 +71,7 @@ pub(super) fn oauth_advice(
         "invalid_scope" => {
             format!(
                 "a requested scope is unknown or not assigned to client \"{client}\"; \
-                 correct the option scope"
+                 correct the scope option"
             )
         }
         "access_denied" if says("Realm not enabled") => {

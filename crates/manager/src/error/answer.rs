@@ -68,8 +68,8 @@ impl Error {
             }
             DocumentFault::Issuer(named) => format!(
                 "the discovery document belongs to the issuer \"{named}\", not to \
-                 \"{configured}\"; if Keycloak's public hostname differs from yours, set issuer to \
-                 the first URL, or set tokenEndpoint instead"
+                 \"{configured}\"; if Keycloak's public hostname differs from the configured one, \
+                 set issuer to \"{named}\", or set tokenEndpoint instead"
             ),
             DocumentFault::NoTokenEndpoint => {
                 "the discovery document has no token_endpoint that is an http or https URL; set \

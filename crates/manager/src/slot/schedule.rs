@@ -1,4 +1,4 @@
-//! Computes from a token's lifetime when the token becomes stale, when it expires and when to
+//! Given a token's lifetime, computes when the token becomes stale, when it expires and when to
 //! replace it.
 //!
 //! The age of a token counts from the moment when the manager sent the successful request. Network
@@ -11,7 +11,7 @@ use crate::clock::Nanos;
 /// The longest unused part at the end of a lifetime. It compensates for servers that count in whole
 /// seconds and verifiers that allow no leeway.
 const LONGEST_MARGIN: Duration = Duration::from_secs(1);
-/// The fraction of the soft age after which a refresh may start without a caller.
+/// The fraction of the soft age after which a refresh may start even if no call triggers it.
 const EARLIEST_REFRESH: f64 = 0.91;
 /// The mean lead of a manager that shares a store: how long before the soft age it refreshes, as a
 /// fraction of that age. `SHORT_LEAD` applies to short lifetimes, and `LEAD` to all others. The

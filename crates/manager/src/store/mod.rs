@@ -95,7 +95,7 @@ impl SharedStore {
         }))
     }
 
-    /// Returns the entry of this grant.
+    /// Returns the entry for this grant.
     pub(crate) fn entry(self: &Arc<Self>, grant: &Grant) -> StoreEntry {
         StoreEntry {
             store: Arc::clone(self),
