@@ -280,6 +280,8 @@ describe('the constructor', () => {
     const curve = (namedCurve, paramEncoding = 'named') => ['ec', { namedCurve, paramEncoding }];
     for (const [[type, options], problem] of [
       [['rsa', { modulusLength: 2304 }], 'an RSA key of this size is'],
+      [['rsa', { modulusLength: 2560 }], 'an RSA key of this size is'],
+      [['rsa', { modulusLength: 3584 }], 'an RSA key of this size is'],
       [
         ['rsa', { modulusLength: 2048, publicExponent: 3 }],
         'an RSA key with this public exponent is',

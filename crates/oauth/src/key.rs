@@ -519,6 +519,7 @@ mod tests {
                 KeyFault::OpenSsh,
             ),
             ("RSA of 1024 bits", key("rsa-1024"), unsupported(UnsupportedKey::RsaSize)),
+            ("RSA of 2560 bits", key("rsa-2560"), unsupported(UnsupportedKey::RsaSize)),
             ("cut off JSON", cut(jwk.clone()), KeyFault::BrokenJwk),
             ("a public JWK", jwk.replace("\"d\"", "\"D\""), KeyFault::Public),
             ("a JWK without a member", jwk.replace("\"x\"", "\"X\""), KeyFault::BrokenJwk),

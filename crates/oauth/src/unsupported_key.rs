@@ -14,8 +14,8 @@ const P_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.
 /// Why a key is not supported. `Display` is a clause about the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsupportedKey {
-    /// The modulus has fewer than 2048 or more than 4096 bits, or its size is not a multiple of 512
-    /// bits.
+    /// The modulus does not have 2048, 3072 or 4096 bits: `ring` requires at least 2048 and at most
+    /// 4096, and two primes whose sizes are multiples of 512 bits.
     #[error("an RSA key of this size is not supported")]
     RsaSize,
     /// The public exponent is less than 65537 or has more than 33 bits.
@@ -83,7 +83,7 @@ impl UnsupportedKey {
         let is_full = modulus
             .first()
             .is_some_and(|first| first.leading_zeros() == 0);
-        let is_size = is_full && matches!(modulus.len(), 256 | 320 | 384 | 448 | 512);
+        let is_size = is_full && matches!(modulus.len(), 256 | 384 | 512);
         let is_exponent =
             matches!(exponent, [_, _, _] | [_, _, _, _] | [1, _, _, _, _]) && exponent != [1, 0, 0];
         if !is_size {
