@@ -14,14 +14,6 @@ use super::secret::{ClientAssertion, ClientSecret, HeaderSecret, SubjectToken};
 /// The replacement for a text or a value that the package must not show.
 pub(super) const REDACTED: &str = "[redacted]";
 
-/// The longest cleaned text, in characters.
-const MAX_CLEANED: usize = 300;
-
-/// The number of bytes of a text that the redactor examines. The limit bounds the work that a
-/// hostile server can cause, and exceeds the longest cleaned text plus a piece of a secret in its
-/// longest spelling.
-const WINDOW: usize = 2048;
-
 /// The number of consecutive characters of a secret that count as a leak. A shorter secret counts
 /// as a leak only as a whole.
 const PIECE: usize = 8;
@@ -91,6 +83,14 @@ pub struct Redactor {
 }
 
 impl Redactor {
+    /// The length of the longest cleaned text, in characters.
+    pub const MAX_CLEANED: usize = 300;
+
+    /// The number of bytes of a text that the redactor examines. The limit bounds the work that a
+    /// hostile server can cause, and exceeds the longest cleaned text plus a piece of a secret in
+    /// its longest spelling.
+    pub const WINDOW: usize = 2048;
+
     /// Creates a redactor for text from a server that received no secret.
     #[must_use]
     pub fn none() -> Self {
@@ -139,7 +139,7 @@ impl Redactor {
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
         let known = text.strip_prefix(PREFIX).unwrap_or(text);
-        let end = text.floor_char_boundary(WINDOW);
+        let end = text.floor_char_boundary(Self::WINDOW);
         let window = text.get(..end).unwrap_or_default();
         let is_hidden = !KNOWN.contains(&known)
             && (has_jwt(window)
@@ -311,14 +311,14 @@ fn escape(text: &str) -> String {
     let mut escaped = String::new();
     let mut kept = 0;
     for char in text.chars() {
-        if escaped.len() < MAX_CLEANED {
+        if escaped.len() < Redactor::MAX_CLEANED {
             kept = escaped.len();
         }
         match char {
             ' '..='~' => escaped.push(char),
             _ => escaped.extend(char.escape_unicode()),
         }
-        if escaped.len() > MAX_CLEANED {
+        if escaped.len() > Redactor::MAX_CLEANED {
             escaped.truncate(kept);
             escaped.push('…');
             break;
@@ -451,7 +451,7 @@ mod tests {
             ("escape does not fit", x(295) + "é", x(295) + "…"),
             ("escape ends where the ellipsis must be", x(294) + "éx", x(294) + "…"),
             ("secret over the end", x(298) + "s3cr3t", REDACTED.to_owned()),
-            ("secret behind the end", x(WINDOW) + "s3cr3t", x(299) + "…"),
+            ("secret behind the end", x(Redactor::WINDOW) + "s3cr3t", x(299) + "…"),
         ] {
             assert_eq!(redactor("s3cr3t").clean(&text), expected, "{name}");
         }

@@ -12,9 +12,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use oauth::{ClientAuthentication, ClientProof, ClientSecret, Grant, Redactor, TokenEndpoint};
 
 const CLIENT: &str = "my client";
-const LONGEST: usize = 300;
-/// The number of bytes of a text that the redactor examines.
-const WINDOW: usize = 4096;
 const KEYS: [&str; 5] = ["client_secret", "access_token", "Assertion", "PASSWORD", "id_token"];
 const SIGNS: [&str; 8] = ["=", ":", "%3D", "%3d", " = ", "\":", "\\\": ", "' : "];
 
@@ -74,9 +71,18 @@ pub fn run(data: &[u8]) {
         };
         text.insert_str(at, &planted);
     }
-    if choices.byte() == 255 {
-        let shift = choices.below(256);
-        text = format!("eyJ{} {text}", "0".repeat(WINDOW - 4 - shift));
+    // Moves the text over the end of the cleaned text, or of the part that the redactor examines.
+    let end = choices.of(&[0, 0, Redactor::MAX_CLEANED, Redactor::WINDOW]);
+    if end > 0 {
+        let room = choices.below(256);
+        // Zeros with a space after them are part of no planted value.
+        text.insert(0, ' ');
+        let examined = text[..text.floor_char_boundary(room)].to_owned();
+        text.insert_str(0, &"0".repeat(end - room));
+        if end == Redactor::WINDOW {
+            let is_hidden = |text: &str| redactor.clean(text) == "[redacted]";
+            assert_eq!(is_hidden(&text), is_hidden(&examined), "{examined:?} of {text:?}");
+        }
     }
     check(&redactor.clean(&text), &text, &credentials);
     if !knows_secret {
@@ -85,7 +91,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn check(cleaned: &str, text: &str, credentials: &[String]) {
-    assert!(cleaned.chars().count() <= LONGEST, "{text:?} gives {cleaned:?}");
+    assert!(cleaned.chars().count() <= Redactor::MAX_CLEANED, "{text:?} gives {cleaned:?}");
     let printable = cleaned.strip_suffix('…').unwrap_or(cleaned);
     assert!(printable.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{text:?}");
     assert!(!cleaned.contains("Xq"), "{text:?} gives {cleaned:?}");
