@@ -352,5 +352,15 @@ describe('OpenTelemetry', { timeout: 3 * LIMIT_MS }, () => {
     assert.equal(shown.length, METRICS.length, 'and every metric');
   });
 
+  test('the picture of the dashboard shows every panel', () => {
+    const picture = readFileSync(path.join(DOCS, 'observability', 'dashboard.svg'), 'utf8');
+    const drawn = Array.from(
+      picture.matchAll(/font-weight="bold">([^<]*)</g),
+      ([, title]) => title,
+    );
+    const titles = JSON.parse(dashboard).panels.map(({ title }) => title);
+    assert.deepEqual(drawn, titles, 'if the panels differ, run node tools/draw-dashboard.js');
+  });
+
   after(() => api.metrics.disable());
 });
