@@ -5,7 +5,7 @@
 export declare class Core {
   /**
    * Returns this manager's shared memory, or the chunk with this number of the derived managers'
-   * memory. [`manager::published`] describes its layout.
+   * memory. The Rust module `manager::published` describes its layout.
    */
   memory(chunk?: number | undefined | null): ArrayBuffer
   /** Derives a manager. Returns `null` if this manager is closed. */

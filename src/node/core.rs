@@ -120,7 +120,7 @@ fn connect(
 #[napi]
 impl Core {
     /// Returns this manager's shared memory, or the chunk with this number of the derived managers'
-    /// memory. [`manager::published`] describes its layout.
+    /// memory. The Rust module `manager::published` describes its layout.
     #[napi(catch_unwind)]
     pub fn memory<'env>(&self, env: &'env Env, chunk: Option<u32>) -> Result<ArrayBuffer<'env>> {
         let own = || self.manager().published().chunk();
