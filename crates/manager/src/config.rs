@@ -384,7 +384,6 @@ pub fn warnings(config: &Config, skips_tls_verify: bool) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::options::{Faults, Given, parse};

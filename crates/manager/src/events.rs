@@ -262,7 +262,6 @@ impl EventSink for Sink {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 

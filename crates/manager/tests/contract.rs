@@ -1,7 +1,5 @@
 //! Compares the public types with the tables of the core.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 
 use manager::error::ErrorKind;

@@ -4,7 +4,6 @@
     clippy::arithmetic_side_effects,
     clippy::float_cmp,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "tests"
 )]

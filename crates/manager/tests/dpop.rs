@@ -1,11 +1,6 @@
 //! DPoP in a manager: the proof of each attempt, the server's nonces, and a changed key.
 
-#![expect(
-    clippy::float_cmp,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "tests"
-)]
+#![expect(clippy::float_cmp, clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 

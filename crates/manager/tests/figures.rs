@@ -6,7 +6,6 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "tests"
 )]

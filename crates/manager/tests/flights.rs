@@ -1,12 +1,5 @@
 //! Flights that lose their runtime, their client or their secret function.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "tests"
-)]
-
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;

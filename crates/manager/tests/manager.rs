@@ -1,11 +1,6 @@
 //! The manager in simulated time: the effects that the slot's decisions have with a runtime.
 
-#![expect(
-    clippy::float_cmp,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "tests"
-)]
+#![expect(clippy::float_cmp, clippy::unwrap_used, reason = "tests")]
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};

@@ -115,7 +115,6 @@ impl From<Unspecified> for SigningFault {
 
 #[cfg(test)]
 #[cfg(not(miri))]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -90,7 +90,6 @@ pub(super) fn base64(bytes: &[u8]) -> Zeroizing<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -187,7 +187,6 @@ fn read(answer: &Answer, issuer: &Issuer, redactor: &Redactor) -> Result<Metadat
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::Duration;
 

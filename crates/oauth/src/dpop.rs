@@ -152,7 +152,6 @@ pub(super) fn parse_nonce(value: &str) -> Option<String> {
 
 #[cfg(test)]
 #[cfg(not(miri))]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use ring::signature::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,

@@ -152,7 +152,6 @@ pub enum EndpointFault {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

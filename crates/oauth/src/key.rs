@@ -333,7 +333,6 @@ impl KeyPair {
 
 #[cfg(test)]
 #[cfg(not(miri))]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -114,7 +114,6 @@ impl fmt::Debug for TokenRequest {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::sync::Arc;
 

@@ -382,7 +382,6 @@ fn unescape_token(inner: &str) -> Option<Zeroizing<String>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::ClientSecret;

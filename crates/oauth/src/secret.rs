@@ -285,7 +285,6 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

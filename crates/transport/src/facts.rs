@@ -305,7 +305,6 @@ fn fingerprint(certificate: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
 

@@ -371,7 +371,6 @@ fn escape(character: char) -> impl Iterator<Item = char> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use rustls::pki_types::ServerName;
 

@@ -94,7 +94,6 @@ pub(super) fn read_blocking(path: &Path) -> Result<Content, FileError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

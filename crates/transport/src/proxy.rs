@@ -246,7 +246,6 @@ fn address_range(entry: &str) -> Option<RangeInclusive<IpAddr>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

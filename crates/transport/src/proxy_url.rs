@@ -105,7 +105,6 @@ pub enum ProxyFault {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -49,7 +49,6 @@ impl<K: Eq + Hash, V> Shared<K, V> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

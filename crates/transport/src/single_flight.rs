@@ -102,7 +102,6 @@ impl<K: Eq + Hash, V> Drop for End<K, V> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use std::sync::{
         LazyLock,

@@ -257,7 +257,6 @@ impl ServerCertVerifier for AcceptAll {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! The certificates that Node hands over. They apply to the whole process, so this test runs in a
 //! process of its own.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::sync::Arc;

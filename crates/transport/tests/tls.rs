@@ -1,6 +1,5 @@
 //! The transport over TLS: the files that it reads, and which transports share connections.
 //! `__test__/tls.test.js` and `trust-table.test.js` check which certificates it accepts.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 

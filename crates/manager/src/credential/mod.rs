@@ -333,7 +333,6 @@ impl<'a> CredentialFile<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -166,7 +166,6 @@ pub(crate) fn grant_warning(grant: &Grant, response: &TokenResponse) -> Option<S
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::sync::Arc;
 

@@ -386,11 +386,5 @@ impl Slot {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "tests"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests;

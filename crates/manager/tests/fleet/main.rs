@@ -5,7 +5,6 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,
