@@ -101,6 +101,12 @@ export interface CoolDownData {
   failures: number
 }
 
+/**
+ * Makes the addon copy tokens to JavaScript strings, for a runtime that does not free strings which
+ * share their memory.
+ */
+export declare function copyTokens(): void
+
 /** The counters of a manager. */
 export interface CounterData {
   hits: number

@@ -66,24 +66,6 @@ describe('a call with a cached token', { timeout: LIMIT_MS }, () => {
   });
 });
 
-describe('a token', { timeout: LIMIT_MS }, () => {
-  it('stays the same for its callers after the manager has replaced it and closed', async (t) => {
-    const { manager } = await start(t);
-    const received = [];
-    for (let round = 0; round < 20; round += 1) {
-      const token = await manager.getToken({ forceRefresh: true });
-      received.push({ token, bytes: Buffer.from(token) });
-    }
-    await manager.close();
-    globalThis.gc?.();
-    for (const { token, bytes } of received) {
-      assert.equal(token, bytes.toString());
-      assert.equal(structuredClone(token), JSON.parse(JSON.stringify(token)));
-    }
-    assert.equal(new Set(received.map(({ token }) => token)).size, received.length);
-  });
-});
-
 describe('a fault', { timeout: LIMIT_MS }, () => {
   const isInternal = (cause) => ({
     name: 'KeycloakTokenError',
@@ -198,4 +180,29 @@ describe('without shared memory', { timeout: LIMIT_MS }, () => {
     assert.equal(new Set([first, second, third, fourth]).size, 4);
     assert.equal(endpoint.requestCount, 4);
   });
+});
+
+describe('a token', { timeout: LIMIT_MS }, () => {
+  for (const [name, prepare] of [
+    ['that shares the memory of the native side', () => {}],
+    // The function takes effect for the rest of this process.
+    ['that is a copy', () => native.copyTokens()],
+  ]) {
+    it(`${name} stays the same after the manager has replaced it and closed`, async (t) => {
+      prepare();
+      const { manager } = await start(t);
+      const received = [];
+      for (let round = 0; round < 20; round += 1) {
+        const token = await manager.getToken({ forceRefresh: true });
+        received.push({ token, bytes: Buffer.from(token) });
+      }
+      await manager.close();
+      globalThis.gc?.();
+      for (const { token, bytes } of received) {
+        assert.equal(token, bytes.toString());
+        assert.equal(structuredClone(token), JSON.parse(JSON.stringify(token)));
+      }
+      assert.equal(new Set(received.map(({ token }) => token)).size, received.length);
+    });
+  }
 });

@@ -172,4 +172,8 @@ function noLoading(platform, version, { code, message }) {
   );
 }
 
-module.exports = load(thisPlatform());
+const native = load(thisPlatform());
+// Deno before 2.9.4 never frees a string if another one shares its memory.
+if (process.versions.deno !== undefined) native.copyTokens();
+
+module.exports = native;

@@ -7,6 +7,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 #[cfg(unix)]
@@ -37,6 +38,14 @@ static CREATE: LazyLock<Option<CreateExternalString>> = LazyLock::new(|| {
     found.ok().map(|function| *function)
 });
 
+/// Whether the addon copies all tokens, although the runtime can share memory.
+static COPIES: AtomicBool = AtomicBool::new(false);
+
+/// Copies the characters of all later strings.
+pub(super) fn copy_always() {
+    COPIES.store(true, Ordering::Relaxed);
+}
+
 /// Returns a JavaScript string with the characters of `text`, which is ASCII and part of `owner`.
 /// The string keeps `owner` alive.
 ///
@@ -49,7 +58,8 @@ pub(super) unsafe fn string_of<T>(
     text: fn(&T) -> &str,
 ) -> Result<sys::napi_value> {
     let characters = text(owner);
-    let external = CREATE.filter(|_| characters.is_ascii()).and_then(|create| {
+    let is_shareable = characters.is_ascii() && !COPIES.load(Ordering::Relaxed);
+    let external = CREATE.filter(|_| is_shareable).and_then(|create| {
         let hint = Arc::into_raw(Arc::clone(owner));
         let mut result = ptr::null_mut();
         let mut was_copied = false;

@@ -5,6 +5,7 @@ use napi::{Env, Result};
 use napi_derive::napi;
 
 use super::env_data::EnvData;
+use super::external_string;
 use super::options::{self, Unreadable};
 use super::values::FailureData;
 use transport::{MAX_BODY, set_node_roots};
@@ -43,6 +44,13 @@ pub fn trust(pem: String) {
 #[napi(catch_unwind)]
 pub fn read_extra_ca_certs(path: String) {
     transport::read_extra_ca_certs(path.into());
+}
+
+/// Makes the addon copy tokens to JavaScript strings, for a runtime that does not free strings which
+/// share their memory.
+#[napi(catch_unwind)]
+pub fn copy_tokens() {
+    external_string::copy_always();
 }
 
 /// Keeps the event loop of this environment alive, or stops doing so.
