@@ -16,7 +16,7 @@ const IDLE_CONNECTION_MS = 120_000;
 /**
  * With these roles, a token is as long as that of a service account with a few roles: about 1.3 KB.
  */
-const ROLES = 'manage-account view-profile '.repeat(20);
+const ROLES = 'manage-account view-profile '.repeat(23);
 const SIGNATURE = randomBytes(256).toString('base64url');
 
 const counts = { requests: 0, connections: 0, tls: [] };

@@ -11,6 +11,8 @@ const { withEndpoint } = require('../endpoint.js');
 const COUNTS = [10, 100, 1_000, 10_000];
 const MOST = COUNTS.at(-1);
 const MAKINGS = 9;
+/** The number of processes that measure the most managers. */
+const RUNS = 3;
 const KIB = 1024;
 /** The token lifetime in seconds, and the time after which the managers replace it. */
 const LIFE_SECONDS = 12;
@@ -30,8 +32,14 @@ const runDerived = (options, settings = {}) =>
 async function costRows() {
   const rows = [];
   for (const count of COUNTS) {
-    const { constructMs, heldBytes, tokenBytes } = await runDerived({ count, makings: MAKINGS });
     const isMost = count === MOST;
+    const results = [];
+    while (results.length < (isMost ? RUNS : 1)) {
+      results.push(await runDerived({ count, makings: MAKINGS }));
+    }
+    const [constructMs, heldBytes, tokenBytes] = ['constructMs', 'heldBytes', 'tokenBytes'].map(
+      (key) => median(results.map((result) => result[key])),
+    );
     rows.push(
       absolute({
         figure: `memory of a derived manager with its token, ${named(count)}`,
@@ -96,7 +104,7 @@ async function run({ quick }) {
     rows: [...costs, calls, storm, ...users.rows],
     notes: [
       'Memory: resident memory as in the scenario "managers", with the token. Making: the median of ' +
-        `${MAKINGS} times, in one process.`,
+        `${MAKINGS} times, in one process. ${named(MOST)} managers: the median of ${RUNS} processes.`,
       `Users: ${PORTAL.users} users with two APIs each, ${PORTAL.pagesPerSecond} pages of four ` +
         `calls each second for ${PORTAL.seconds} s (${named(users.calls)} calls), tokens of ` +
         `${PORTAL_ENDPOINT.expiresIn} s, a server that takes ${PORTAL_ENDPOINT.delayMs} ms. ` +

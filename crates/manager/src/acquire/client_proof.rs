@@ -30,7 +30,6 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn reload_credential(
         &self,
         refused: &Credential,
-        start: Moment,
         progress: &AcquisitionProgress,
     ) -> Option<Credential> {
         let fresh = self.credential_again(progress).await.ok()?;
@@ -41,9 +40,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         if !accepted.is_same_as(refused) {
             return Some(accepted);
         }
-        let left_at_end = self.left(start).saturating_sub(TIME_OF_READS_AGAIN);
+        let left_at_end = self.left(progress).saturating_sub(TIME_OF_READS_AGAIN);
         let left_at_end = left_at_end.max(PAUSE_BETWEEN_READS.saturating_mul(2));
-        while self.left(start) > left_at_end {
+        while self.left(progress) > left_at_end {
             tokio::time::sleep(PAUSE_BETWEEN_READS).await;
             // A file may be missing for a moment while it is being replaced.
             match self.credential_again(progress).await {

@@ -18,7 +18,7 @@ pub(crate) mod revocation;
 pub(crate) mod server;
 pub(crate) mod trouble;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, Nanos};
 use crate::config::Credential;
 use crate::credential::CredentialRequest;
 use crate::derived::ManagerId;
@@ -148,6 +148,8 @@ enum NextAttempt {
 /// The progress of an acquisition, for the error message after its deadline.
 #[derive(Default)]
 struct AcquisitionProgress {
+    /// The monotonic time at which the deadline began.
+    start: Nanos,
     requests: AtomicU32,
     waits_for_credential: AtomicBool,
     waits_for_assertion: AtomicBool,
@@ -156,6 +158,15 @@ struct AcquisitionProgress {
     /// server has recovered.
     waits_for_probe: AtomicBool,
     transport: Progress,
+}
+
+impl AcquisitionProgress {
+    fn starting(start: Duration) -> Self {
+        Self {
+            start: start.into(),
+            ..Self::default()
+        }
+    }
 }
 
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
@@ -172,9 +183,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         // always have at least half of the limit.
         let waited = pace.saturating_add(self.waited).min(part(limit, 2));
         let now = self.clock.now();
-        let start = Moment::new(now.monotonic().saturating_sub(waited), now.wall());
-        let progress = AcquisitionProgress::default();
-        let attempts = self.attempts(start, request, &progress);
+        let start = now.monotonic().saturating_sub(waited);
+        let progress = AcquisitionProgress::starting(start);
+        let attempts = self.attempts(Box::new(request), &progress);
         let outcome = match tokio::time::timeout(limit.saturating_sub(waited), attempts).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(&progress).into()),
@@ -199,7 +210,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         Acquired {
             result,
             requests,
-            took: now.monotonic().saturating_sub(start.monotonic()),
+            took: now.monotonic().saturating_sub(progress.start.into()),
             warning,
             trouble: trouble.unwrap_or(TroubleChange::None),
         }
@@ -265,15 +276,14 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
 
     async fn attempts(
         &self,
-        start: Moment,
-        request: CredentialRequest<'_>,
+        request: Box<CredentialRequest<'_>>,
         progress: &AcquisitionProgress,
     ) -> Outcome {
         // The user's function may hang, and meanwhile this acquisition must not be the probe for
         // which others wait.
         let mut grant = Box::pin(self.with_assertion(progress)).await?;
         self.pass_trouble(progress).await?;
-        let mut credential = self.credential(request, progress).await?;
+        let mut credential = self.credential(*request, progress).await?;
         // The server's answer may quote the refused secret, so the redactor covers that secret as
         // well.
         let mut refused = None;
@@ -290,7 +300,8 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                 progress,
             );
             let ended = attempt.await;
-            let next = match self.after(ended, &credential, refused.is_none(), start, &mut made) {
+            let next = match self.after(ended, &credential, refused.is_none(), progress, &mut made)
+            {
                 ControlFlow::Break(outcome) => return outcome,
                 ControlFlow::Continue(next) => next,
             };
@@ -300,7 +311,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
                         .await?;
                 }
                 NextAttempt::NewCredential(failure) => {
-                    match Box::pin(self.reload_credential(&credential, start, progress)).await {
+                    match Box::pin(self.reload_credential(&credential, progress)).await {
                         Some(other) => refused = Some(std::mem::replace(&mut credential, other)),
                         None => return Err((*failure).into()),
                     }
@@ -325,12 +336,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         ended: Result<(Moment, TokenResponse), Failure>,
         credential: &Credential,
         may_reload: bool,
-        start: Moment,
+        progress: &AcquisitionProgress,
         made: &mut AttemptsMade,
     ) -> ControlFlow<Outcome, NextAttempt> {
         match ended {
-            Ok(granted) => self.after_grant(granted, credential, start, made),
-            Err(failure) => self.after_failure(failure, may_reload, start, made),
+            Ok(granted) => self.after_grant(granted, credential, progress, made),
+            Err(failure) => self.after_failure(failure, may_reload, progress, made),
         }
     }
 
@@ -339,7 +350,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         &self,
         granted: (Moment, TokenResponse),
         credential: &Credential,
-        start: Moment,
+        progress: &AcquisitionProgress,
         made: &mut AttemptsMade,
     ) -> ControlFlow<Outcome, NextAttempt> {
         let (sent, response) = &granted;
@@ -349,7 +360,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         // second.
         let wait = PACE.saturating_sub(self.clock.now().since(*sent));
         let tries_again = self.arrived_expired(*sent, response)
-            && wait < self.left(start)
+            && wait < self.left(progress)
             && !std::mem::replace(&mut made.had_expired, true);
         if tries_again {
             ControlFlow::Continue(NextAttempt::After(wait, false))
@@ -362,7 +373,7 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         &self,
         failure: Failure,
         may_reload: bool,
-        start: Moment,
+        progress: &AcquisitionProgress,
         made: &mut AttemptsMade,
     ) -> ControlFlow<Outcome, NextAttempt> {
         // An acquisition reads a document again only once.
@@ -381,7 +392,9 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
         let wait = backoff::wait_after(made.number, fastrand::f64())
             .max(failure.retry_after.unwrap_or_default());
         let limit = self.setup.config.request_timeout;
-        let spent = limit.saturating_sub(self.left(start)).saturating_add(wait);
+        let spent = limit
+            .saturating_sub(self.left(progress))
+            .saturating_add(wait);
         let attempts = self.attempts.for_flight(self.flight.is_needed());
         if !failure.is_transient() || !attempts.allow_another(made.number, spent, limit) {
             return ControlFlow::Break(Err(failure.into()));
@@ -408,12 +421,12 @@ impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     }
 
     /// Returns the remaining time before the deadline.
-    fn left(&self, start: Moment) -> Duration {
+    fn left(&self, progress: &AcquisitionProgress) -> Duration {
         let spent = self
             .clock
             .now()
             .monotonic()
-            .saturating_sub(start.monotonic());
+            .saturating_sub(progress.start.into());
         self.setup.config.request_timeout.saturating_sub(spent)
     }
 

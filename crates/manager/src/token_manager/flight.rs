@@ -179,25 +179,24 @@ impl<C: Clock, T: Transport> RunningFlight<C, T> {
         let grant = &*prepared.grant();
         let entry = setup.entry(grant);
         let flight = &*self;
+        let mut acquisition = Acquisition {
+            setup,
+            grant,
+            trace_parent: prepared.trace_parent.as_ref(),
+            id: flight.acquisition_id(),
+            clock: &*flight.manager.host.clock,
+            events: &flight.manager.host.events,
+            attempts: new_flight.attempts,
+            is_paced: new_flight.is_paced,
+            waited: Duration::ZERO,
+            flight,
+        };
+        let stored = entry.as_ref().filter(|_| new_flight.reads_store);
         let acquire = async {
-            let waited = match entry.as_ref().filter(|_| new_flight.reads_store) {
-                Some(entry) => Box::pin(flight.read_store(entry)).await?,
-                None => Duration::ZERO,
-            };
-            let id = flight.acquisition_id();
-            let _probe = setup.trouble.guard(id);
-            let acquisition = Acquisition {
-                setup,
-                grant,
-                trace_parent: prepared.trace_parent.as_ref(),
-                id,
-                clock: &*flight.manager.host.clock,
-                events: &flight.manager.host.events,
-                attempts: new_flight.attempts,
-                is_paced: new_flight.is_paced,
-                waited,
-                flight,
-            };
+            if let Some(entry) = stored {
+                acquisition.waited = Box::pin(flight.read_store(entry)).await?;
+            }
+            let _probe = setup.trouble.guard(acquisition.id);
             Some(acquisition.run().await)
         };
         let acquired = tokio::select! {
