@@ -1369,8 +1369,7 @@ export class KeycloakTokenManager implements AsyncDisposable {
    *   the API also rejects the new token; `WWW-Authenticate` requires a remedy other than a new
    *   token; `fetch` cannot send the body again; or the manager keeps the token, with the exception
    *   in the next point. `fetch` cannot send a stream (`init.body`) again. It can send the body of
-   *   a `Request` again if the body has at most 1 MiB and has ended when the 401 arrives. Do not
-   *   change the body before the response has arrived.
+   *   a `Request` again if the body has at most 1 MiB and has ended when the 401 arrives.
    * - If the manager keeps the token, but the same route accepted this token within the last
    *   minute, `fetch` sends the request once more with the same token. Perhaps only one of the
    *   API's replicas rejected the token.

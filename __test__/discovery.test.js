@@ -118,7 +118,7 @@ describe('discovery', () => {
     [
       'another issuer',
       another,
-      /belongs to the issuer "https:\/\/public\.example.*issuer to the first URL/,
+      /belongs to the issuer "(https:\/\/public\.example[^"]*)", .* set issuer to "\1", or/,
     ],
     ['no endpoint', { token_endpoint: undefined }, /has no token_endpoint/],
   ]) {

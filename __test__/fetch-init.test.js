@@ -31,6 +31,12 @@ class Init {
 class Put extends Init {
   name = 'PUT';
 }
+/** A class whose constructor takes no length. */
+class Bytes extends Uint8Array {
+  constructor(hex) {
+    super(Buffer.from(hex, 'hex'));
+  }
+}
 class Private extends Init {
   #name = 'PATCH';
   get name() {
@@ -79,6 +85,18 @@ const INITS = {
     }),
   'an unrelated getter that throws': () =>
     Object.defineProperty({ method: 'PUT' }, 'other', { get: () => assert.fail('read') }),
+  'an inherited getter that throws and is not a member': () =>
+    Object.create({
+      get other() {
+        return assert.fail('read');
+      },
+    }),
+  'bytes of a class': () => ({ method: 'POST', body: new Bytes('616263') }),
+  'a view of larger elements': () => ({ method: 'POST', body: Uint16Array.of(0x6162, 0x6364) }),
+  'a DataView': () => ({
+    method: 'POST',
+    body: new DataView(new TextEncoder().encode('ab').buffer),
+  }),
   'a method that is not valid': () => Object.create({ method: 'a b' }),
   'GET with a body': () => hidden({ body: 'abc' }),
 };
@@ -151,6 +169,17 @@ describe("fetch finds its own members of init as it finds the platform's", () =>
       }
       assert.deepEqual([api.requests.length, endpoint.requestCount], [2, 2]);
     });
+  }
+});
+
+test('fetch and headers find the user in a proxy that only returns values', async (t) => {
+  const { endpoint, manager } = await startBoth(t);
+  const user = { onBehalfOf: 'opaque-user-token' };
+  const proxy = () => new Proxy({}, { get: (_, name) => user[name] });
+  for (const call of [() => manager.fetch('/', proxy()), () => manager.headers(proxy())]) {
+    await call();
+    assert.match(endpoint.requests.at(-1).grantType, /token-exchange$/);
+    await manager.invalidateToken();
   }
 });
 

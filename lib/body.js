@@ -4,13 +4,10 @@
 // doubles. Also copies and keeps the body of a request that `fetch` may have to send again.
 
 const { isDisturbed } = require('node:stream');
-const { isArrayBuffer, isDataView } = require('node:util/types');
+const { isArrayBuffer } = require('node:util/types');
 
 /** The maximum number of bytes that `KeptBody` keeps of a request's body. */
 const KEPT_BYTES = 1024 * 1024;
-
-// Unlike the method `slice` of a `Buffer`, this method copies.
-const { slice } = Object.getPrototypeOf(Uint8Array.prototype);
 
 /** Returns the body, unless other code has read, locked or hidden it. */
 function unreadBody(response) {
@@ -52,8 +49,8 @@ function copyOfBody(body) {
   if (body === null || typeof body !== 'object') return body;
   if (isArrayBuffer(body)) return body.slice(0);
   if (ArrayBuffer.isView(body) && isArrayBuffer(body.buffer)) {
-    if (!isDataView(body)) return slice.call(body);
-    return new DataView(body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength));
+    const bytes = body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength);
+    return Buffer.isBuffer(body) ? Buffer.from(bytes) : new Uint8Array(bytes);
   }
   // A subclass may have its own text form, so this function copies no subclass.
   const prototype = Object.getPrototypeOf(body);

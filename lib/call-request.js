@@ -39,7 +39,7 @@ function copyOf(init) {
   if (typeof init !== 'object' && typeof init !== 'function') {
     throw badRequest('init: expected an object');
   }
-  const copy = enumerable(init);
+  const copy = ownOf(init);
   // `fetch` finds its members even if they are inherited or not enumerable (WebIDL, "convert to a
   // dictionary").
   for (const name of MEMBERS) {
@@ -47,20 +47,17 @@ function copyOf(init) {
     const value = init[name];
     if (value !== undefined) copy[name] = value;
   }
+  if ('onBehalfOf' in copy) return copy;
   // A present `onBehalfOf` counts even if it is `undefined`.
-  if (!('onBehalfOf' in copy) && 'onBehalfOf' in init) copy.onBehalfOf = init.onBehalfOf;
+  const user = init.onBehalfOf;
+  if (user !== undefined || 'onBehalfOf' in init) copy.onBehalfOf = user;
   return copy;
 }
 
-/** Copies the enumerable properties, because `resource.fetch` may read more than the members. */
-function enumerable(init) {
-  // This is the most frequent case.
-  if (Object.getPrototypeOf(init) === Object.prototype) return { ...init };
-  // The other properties of a `Request` include its methods.
-  if (isA('Request', init)) return {};
-  const entries = [];
-  for (const name in init) entries.push([name, init[name]]);
-  return Object.fromEntries(entries);
+/** Copies the own properties, because `resource.fetch` may read more than the members. */
+function ownOf(init) {
+  // The other properties of a `Request` are no members of `init`.
+  return isA('Request', init) ? {} : { ...init };
 }
 
 /**

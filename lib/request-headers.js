@@ -54,13 +54,13 @@ function checked(options = {}) {
   }
   const unknown = Object.keys(options).find((name) => !MEMBERS.includes(name));
   if (unknown !== undefined) throw badRequest(`${JSON.stringify(unknown)}: no such option`);
-  const { url, method, backstageUser } = options;
+  const { url, method, backstageUser, onBehalfOf } = options;
   if (method !== undefined) checkMethod(method);
   if (backstageUser !== undefined) checkUser(backstageUser);
   const values = { url, method, backstageUser };
   // A present `onBehalfOf` counts even if it is `undefined`: a call without a user must never run
   // with the rights of the service.
-  if ('onBehalfOf' in options) values.onBehalfOf = options.onBehalfOf;
+  if (onBehalfOf !== undefined || 'onBehalfOf' in options) values.onBehalfOf = onBehalfOf;
   return values;
 }
 

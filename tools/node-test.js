@@ -9,6 +9,8 @@ const { pathToFileURL } = require('node:url');
 const { root, run } = require('./run.js');
 
 const onCi = Boolean(process.env.CI);
+/** The time that a run may take besides a file that hangs. */
+const OTHER_FILES_SECONDS = 600;
 
 /** The error that a stage throws if it cannot run on this machine. */
 class Skipped extends Error {}
@@ -29,13 +31,13 @@ function filesIn(folder, end) {
 
 /**
  * Resolves with the number of passed tests and the names of skipped tests; rejects if a test failed
- * or no test ran. A file that takes longer than `fileLimitSeconds` fails. With `mayLeaveOut: false`,
- * a skipped test counts as failed on CI. With `isBuffered`, the function prints the output at the
- * end, so that other stages can print their output first.
+ * or no test ran. A file that takes longer than `fileLimitSeconds` fails, and the result names it.
+ * With `mayLeaveOut: false`, a skipped test counts as failed on CI. With `isBuffered`, the function
+ * prints the output at the end, so that other stages can print their output first.
  */
 async function nodeTest(
   files,
-  { mayLeaveOut = true, isBuffered, fileLimitSeconds = 300, flags = [], ...options } = {},
+  { mayLeaveOut = true, isBuffered, fileLimitSeconds = 600, flags = [], ...options } = {},
 ) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keycloak-token-manager-'));
   const file = path.join(folder, 'report');
@@ -45,9 +47,11 @@ async function nodeTest(
   args.push('--test-reporter-destination=stdout', `--test-reporter=${reporter}`);
   args.push(`--test-reporter-destination=${file}`, ...flags, ...files);
   try {
-    const outcome = await run(process.execPath, args, { ...options, capture: isBuffered }).catch(
-      (error) => error,
-    );
+    const outcome = await run(process.execPath, args, {
+      ...options,
+      limitSeconds: fileLimitSeconds + OTHER_FILES_SECONDS,
+      capture: isBuffered,
+    }).catch((error) => error);
     if (isBuffered)
       console.log(`\n── output of ${path.dirname(files[0])}\n${outcome.message ?? outcome}`);
     // A run that exceeded its time limit has no report.

@@ -22,7 +22,7 @@ async function testKeycloak(files = filesIn(FOLDER, '.test.js'), isBuffered = fa
     return await nodeTest(files, {
       mayLeaveOut: false,
       isBuffered,
-      limitSeconds: 1800,
+      fileLimitSeconds: 1200,
       env: server?.env,
       // The tests mostly wait for a server.
       flags: ['--test-concurrency=2'],

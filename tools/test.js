@@ -81,7 +81,7 @@ const packageTests = (name, options) =>
 async function foreignPackages() {
   await buildPackages();
   await buildPackages(FOREIGN_TARGETS);
-  return packageTests('suite');
+  return packageTests('suite', { fileLimitSeconds: 2400 });
 }
 
 /** Runs every row of the bundlers' table, including the slow rows. */
@@ -96,7 +96,11 @@ async function allBundlers() {
 
 function soak(seconds) {
   const SOAK_SECONDS = process.env.SOAK_SECONDS ?? seconds;
-  return nodeTest(filesIn('__test__/soak', '.test.js'), { env: { SOAK_SECONDS } });
+  const fileLimitSeconds = Number(SOAK_SECONDS) + 300;
+  return nodeTest(filesIn('__test__/soak', '.test.js'), {
+    env: { SOAK_SECONDS },
+    fileLimitSeconds,
+  });
 }
 
 /** Runs the fleet test alone, because other tests would take processor time from its processes. */
@@ -196,7 +200,6 @@ const longStages = {
     nodeTest(filesIn('__test__/leaks', '.test.js'), {
       env: { LEAKS: 'full' },
       fileLimitSeconds: 1800,
-      limitSeconds: 1800,
     }),
   'long-soak': () => soak(LONG_SOAK_SECONDS),
   'long-fleet': () => fleet('full'),
