@@ -9,7 +9,7 @@ const { parseArgs } = require('node:util');
 const { makeCertificates } = require('../tools/certificates.js');
 const { runMain } = require('../tools/run.js');
 const { runChild } = require('./child.js');
-const { keep } = require('./results.js');
+const { keep, keepMemory } = require('./results.js');
 const { installRivals } = require('./rivals/index.js');
 const { formatTable, isMet } = require('./table.js');
 
@@ -99,6 +99,11 @@ async function main(args) {
     await installRivals();
     await keep({ date, machine, scenarios });
     console.log('The results are in bench/results, with a plot.');
+  }
+  const memory = scenarios.find((scenario) => scenario.memory !== undefined)?.memory;
+  if (!quick && memory !== undefined) {
+    await installRivals();
+    await keepMemory(memory);
   }
   if (missed + failed > 0) process.exitCode = 1;
 }

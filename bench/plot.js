@@ -120,6 +120,44 @@ function drawFleets(series) {
   });
 }
 
+/**
+ * Draws the memory of a derived manager over the number of managers, and the bar as a dashed line.
+ * @param {{ managers: number, kib: number, barKib: number }[]} points
+ */
+function drawMemory(points) {
+  const values = points.map((point) => ({ ...point, shown: point.kib.toPrecision(2) }));
+  return draw({
+    width: 380,
+    height: 220,
+    data: { values },
+    encoding: {
+      x: {
+        field: 'managers',
+        type: 'quantitative',
+        axis: { format: '~s', values: values.map(({ managers }) => managers), title: 'managers' },
+        scale: { type: 'log' },
+      },
+      y: {
+        field: 'kib',
+        type: 'quantitative',
+        axis: { format: '~s', values: [1, 3, 10, 30, 100], title: 'KiB per manager' },
+        scale: { type: 'log', domainMin: 1 },
+      },
+    },
+    layer: [
+      {
+        mark: { type: 'line', color: WORSE, strokeDash: [4, 4] },
+        encoding: { y: { field: 'barKib', type: 'quantitative' } },
+      },
+      { mark: { type: 'line', color: OURS, point: { color: OURS, size: 40 } } },
+      {
+        mark: { type: 'text', color: TEXT, dy: -12 },
+        encoding: { text: { field: 'shown' } },
+      },
+    ],
+  });
+}
+
 async function draw(plot) {
   // npm installs these packages with the rivals, so a bare checkout does not have them.
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
@@ -128,4 +166,4 @@ async function draw(plot) {
   return `${await view.toSVG()}\n`;
 }
 
-module.exports = { drawFleets, drawRatios };
+module.exports = { drawFleets, drawMemory, drawRatios };

@@ -1,10 +1,10 @@
 'use strict';
 
-// Keeps the results of a complete run in `results/results.json`, and draws the plot.
+// Keeps the results of a complete run in `results/results.json`, and draws the plots.
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { drawRatios } = require('./plot.js');
+const { drawMemory, drawRatios } = require('./plot.js');
 const { withUnit } = require('./table.js');
 
 const FOLDER = path.join(__dirname, 'results');
@@ -52,4 +52,9 @@ async function keep(run) {
   if (bars.length > 0) write('glance.svg', await drawRatios(bars));
 }
 
-module.exports = { GLANCE, keep, ratioOf };
+/** Draws the plot of the memory of derived managers. */
+async function keepMemory(memory) {
+  write('derived-managers.svg', await drawMemory(memory));
+}
+
+module.exports = { GLANCE, keep, keepMemory, ratioOf };
