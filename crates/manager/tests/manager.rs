@@ -105,6 +105,22 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
     }
 }
 
+/// A timer, even one of zero, takes about a millisecond. Runs in real time, because the simulated time
+/// does not advance for such a timer.
+#[tokio::test]
+async fn an_acquisition_waits_for_no_timer() {
+    let mut times = Vec::new();
+    for _ in 0..101 {
+        let mut world = World::new(0, |_, _| token_answer(300));
+        let start = world.now();
+        world.any().await.unwrap();
+        times.push(world.now().since(start));
+    }
+    times.sort_unstable();
+    let median = times[times.len() / 2];
+    assert!(median < Duration::from_micros(500), "{median:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn short_lives_cause_one_login_per_second_also_with_a_short_deadline() {
     let config = Config {
