@@ -105,8 +105,8 @@ async fn callers_without_a_token_outlast_a_restart_of_the_server() {
     }
 }
 
-/// A timer, even one of zero, takes about a millisecond. Runs in real time, because the simulated time
-/// does not advance for such a timer.
+/// A timer, even one of zero, takes about a millisecond. This test runs in real time, because the
+/// simulated time does not advance for such a timer.
 #[tokio::test]
 async fn an_acquisition_waits_for_no_timer() {
     let mut times = Vec::new();

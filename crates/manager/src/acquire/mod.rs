@@ -148,8 +148,8 @@ impl AcquisitionProgress {
 impl<C: Clock, T: Transport> Acquisition<'_, C, T> {
     pub(super) async fn run(&self) -> Acquired {
         let pace = self.pace();
-        // Even a sleep of zero would last until the timer's next tick, up to 1 ms. No timer runs under
-        // loom.
+        // Even a sleep of zero would last until the timer's next tick, up to 1 ms. No timer runs
+        // under loom.
         if !pace.is_zero() && !cfg!(loom) {
             tokio::time::sleep(pace).await;
         }
