@@ -71,6 +71,14 @@ async function drawRatios(bars) {
   });
 }
 
+const SIZE = { width: 380, height: 220 };
+
+/** Returns the encoding of a field on a logarithmic axis with labels such as 10k. */
+function logarithmic(field, title, values, scale = {}) {
+  const axis = { format: '~s', values, title };
+  return { field, type: 'quantitative', axis, scale: { type: 'log', ...scale } };
+}
+
 /**
  * Draws the logins per hour and client over the number of replicas. Each series has a line through
  * the fleets with one client, and a point for each fleet.
@@ -88,24 +96,13 @@ function drawFleets(series) {
   );
   const ofOneClient = { transform: [{ filter: 'datum.keys === 1' }] };
   const most = Math.max(...values.map(({ replicas }) => replicas));
-  const axis = { format: '~s', values: [1, 10, 100, 1_000, 10_000] };
+  const ticks = [1, 10, 100, 1_000, 10_000];
   return draw({
-    width: 380,
-    height: 220,
+    ...SIZE,
     data: { values },
     encoding: {
-      x: {
-        field: 'replicas',
-        type: 'quantitative',
-        axis: { ...axis, title: 'replicas' },
-        scale: { type: 'log' },
-      },
-      y: {
-        field: 'perHour',
-        type: 'quantitative',
-        axis: { ...axis, title: 'logins per hour and client' },
-        scale: { type: 'log', domainMin: 10 },
-      },
+      x: logarithmic('replicas', 'replicas', ticks),
+      y: logarithmic('perHour', 'logins per hour and client', ticks, { domainMin: 10 }),
       color: { field: 'name', legend: null, scale: { range: [OURS, WORSE] }, sort: null },
     },
     layer: [
@@ -126,23 +123,13 @@ function drawFleets(series) {
  */
 function drawMemory(points) {
   const values = points.map((point) => ({ ...point, shown: point.kib.toPrecision(2) }));
+  const counts = values.map(({ managers }) => managers);
   return draw({
-    width: 380,
-    height: 220,
+    ...SIZE,
     data: { values },
     encoding: {
-      x: {
-        field: 'managers',
-        type: 'quantitative',
-        axis: { format: '~s', values: values.map(({ managers }) => managers), title: 'managers' },
-        scale: { type: 'log' },
-      },
-      y: {
-        field: 'kib',
-        type: 'quantitative',
-        axis: { format: '~s', values: [1, 3, 10, 30, 100], title: 'KiB per manager' },
-        scale: { type: 'log', domainMin: 1 },
-      },
+      x: logarithmic('managers', 'managers', counts),
+      y: logarithmic('kib', 'KiB per manager', [1, 3, 10, 30, 100], { domainMin: 1 }),
     },
     layer: [
       {
