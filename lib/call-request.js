@@ -56,7 +56,7 @@ function copyOf(init) {
 
 /** Copies the own properties, because `resource.fetch` may read more than the members. */
 function ownOf(init) {
-  // The other properties of a `Request` are no members of `init`.
+  // `fetch` ignores all other properties of a `Request`.
   return isA('Request', init) ? {} : { ...init };
 }
 

@@ -20,7 +20,7 @@ async function main(args) {
   });
   const [target, ...more] = positionals;
   if (target === undefined) throw new Error('usage: npm run fuzz -- <target> [--runs N]');
-  // If there is no wheel for this system, the script uses the installed program.
+  // On a system that the wheels do not support, the script uses the installed program.
   const program = await pinnedProgram('cargo-fuzz').catch(() => 'cargo-fuzz');
   const found = path.join('fuzz', 'target', 'found', target);
   await mkdir(path.join(root, found), { recursive: true });

@@ -28,7 +28,8 @@ struct AttemptsMade {
 enum NextAttempt {
     /// Reads the discovery document again.
     NewEndpoint,
-    /// Obtains another credential. If there is none, the acquisition ends with this failure.
+    /// Obtains another credential. If the source provides no other one, the acquisition ends with
+    /// this failure.
     NewCredential(Box<Failure>),
     /// Waits for this time; then, if the flag is set, until the trouble that all requests of the
     /// client share allows a request.

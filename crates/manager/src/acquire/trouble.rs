@@ -29,7 +29,7 @@ pub(crate) struct Trouble {
 
 #[derive(Default)]
 struct State {
-    /// The cool-down after the last acquisition that failed; `None` if there is no trouble.
+    /// The cool-down that the last failed acquisition started. A successful acquisition clears it.
     cool_down: Option<Arc<CoolDown>>,
     probe: Option<AcquisitionId>,
 }

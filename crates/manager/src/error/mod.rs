@@ -195,7 +195,7 @@ impl Error {
         }
     }
 
-    /// Whether the server refused an exchange because the subject token is no longer valid.
+    /// Whether the server refused an exchange because the subject token has become invalid.
     /// Keycloak returns the same text whatever the reason.
     #[must_use]
     pub fn is_end_of_subject(&self) -> bool {
